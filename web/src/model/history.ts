@@ -15,6 +15,13 @@ export interface HistoryParts {
   context(): RuleContext;
 }
 
+/** A conversation that is not complete on this device, and the start of what is here without a gap, in µs. */
+export interface Shortest {
+  readonly conversation: string;
+  /** Null: nothing is here. */
+  readonly from: number | null;
+}
+
 export class History {
   private readonly parts: HistoryParts;
 
@@ -76,6 +83,25 @@ export class History {
     if (complete) return 0;
     // Starts at the last place of the loaded part, inclusive, as above.
     return await this.load(conversation, from === null ? null : { at: from + 1, key: "" }, limit);
+  }
+
+  /**
+   * Returns the conversation of which the shortest time is on this device: a certain one, or any one (null), but none of
+   * those to skip. Returns null if they are complete.
+   */
+  async shortest(one: string | null, skip: ReadonlySet<string>): Promise<Shortest | null> {
+    return await this.parts.store.read(async (tx) => {
+      const gap = await tx.gap();
+      const rows = one === null ? await tx.conversations() : [await tx.conversation(one)];
+      let found: Shortest | null = null;
+      for (const row of rows) {
+        if (!row || skip.has(row.id)) continue;
+        const { from, complete } = loadedPart(row, gap);
+        if (complete || (found !== null && (found.from ?? Infinity) >= (from ?? Infinity))) continue;
+        found = { conversation: row.id, from };
+      }
+      return found;
+    });
   }
 
   /** Returns what this device has. `whole`: nothing is missing in it, and it is a full page or the last one. */

@@ -20,7 +20,7 @@ export interface LateParts {
     report(what: string, why?: unknown): void;
   };
   readonly store: Pick<LocalStore, "onChange" | "read" | "storage">;
-  readonly history: Pick<History, "extend">;
+  readonly history: Pick<History, "extend" | "shortest">;
   readonly archive: Pick<ArchiveApi, "users">;
   readonly http: Pick<HttpApi, "answer">;
   readonly conversations: Readable<ConversationList>;

@@ -1,5 +1,4 @@
 /** The texts of the messages that a search has found. They are read when they are shown, since the index is folded. */
-import { otherMember } from "../../protocol/chat";
 import type { Cancel } from "../../platform/platform";
 import type { LateParts } from "../interface/late";
 import { type Readable, Value } from "../observable";
@@ -81,10 +80,10 @@ export class Hits {
         Promise.all(entries.map((entry) => tx.message(entry.conversation, entry.key))),
       );
       return rows.flatMap((row) => {
-        const uid = row && otherMember(row.conversation, this.parts.uid);
+        const uid = row?.from === this.parts.uid ? row.to : row?.from;
         const excerpt = row ? excerptOf(textOf(row), query) : [];
         // Otherwise it has changed meanwhile. The index follows.
-        if (!row || !uid || !excerpt.some(({ hit }) => hit)) return [];
+        if (!row || uid === undefined || !excerpt.some(({ hit }) => hit)) return [];
         const { conversation, key, at, typedAt } = row;
         const mine = row.from === this.parts.uid;
         return [{ conversation, key, uid, mine, time: at === null ? (typedAt ?? 0) : at / 1000, excerpt }];

@@ -2,7 +2,6 @@
 import type { LateParts } from "../interface/late";
 import { type Readable, Value } from "../observable";
 import type { Change } from "../store/change";
-import { messagePath } from "../store/rows";
 import { type Matches, MessageIndex } from "./messageIndex";
 
 /** So few messages are read at once that handling them is not a long task, even on a slow phone. */
@@ -87,7 +86,7 @@ export class IndexedMessages {
       this.value.update(({ version }) => ({ loaded: false, version: version + 1 }));
     }
     for (const [conversation, keys] of Object.entries(change.messages))
-      for (const key of keys) this.dirty.set(messagePath(conversation, key), [conversation, key]);
+      for (const key of keys) this.dirty.set(`${conversation}/${key}`, [conversation, key]);
     if (change.all || this.dirty.size > 0) void this.work();
   }
 

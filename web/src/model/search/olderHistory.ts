@@ -2,12 +2,12 @@
  * Loads older history while somebody searches, page by page, so that the search finds what is not on this device yet.
  * The pages are stored, and stay when the search is closed.
  */
-import { ApiProblem } from "../../net/problem";
-import { StorageFull } from "../../platform/database";
-import { type Cancel, type Clock, NetworkError } from "../../platform/platform";
+import type { Cancel, Clock } from "../../platform/platform";
+import type { Shortest } from "../history";
 import type { LateParts } from "../interface/late";
+import type { Problem } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
-import { loadedPart } from "../store/history";
+import { outcome } from "../outcome";
 
 /**
  * `loading`: pages are being loaded, or the next one waits for its turn; `stopped` by the user; `limit`: stopped because
@@ -39,6 +39,8 @@ const FIRST_MS = 1_000;
 const RETRY_MS = 5_000;
 /** How long to wait while there is no network, unless the connection is back sooner. */
 const OFFLINE_MS = 30_000;
+/** After so many failures in a row, a conversation is skipped. */
+const MAX_FAILURES = 3;
 /** What a page of the list of conversations reads; see readConversations in functions/api/budget.go. */
 const LIST_READS = 210;
 
@@ -66,13 +68,10 @@ export class Allowance {
   }
 }
 
-type OlderParts = Pick<LateParts, "platform" | "store" | "history" | "connection" | "conversations" | "moreConversations">;
-
-/** What is to be loaded next: `before` is the start of what is here, in µs. */
-interface Next {
-  readonly conversation: string;
-  readonly before: number;
-}
+type OlderParts = Pick<
+  LateParts,
+  "platform" | "store" | "history" | "connection" | "conversations" | "moreConversations"
+>;
 
 export class OlderHistory {
   private readonly parts: OlderParts;
@@ -81,6 +80,7 @@ export class OlderHistory {
   private readonly value = new Value<OlderProgress>({ state: "loading", loaded: 0, from: null });
   /** Conversations that the server does not show, or whose pages do not stay on this device. */
   private readonly skipped = new Set<string>();
+  private failures = 0;
   private limit = MAX_MESSAGES;
   private timer: Cancel | null = null;
   private busy = false;
@@ -143,42 +143,40 @@ export class OlderHistory {
     if (this.busy || this.closed || !this.going) return;
     if (this.allowance.wait() > 0) return this.later(0);
     this.busy = true;
-    let pause = 0;
     try {
-      const next = await this.next();
-      if (next) await this.load(next);
-      else pause = await this.loadList();
-      if (this.state === "offline") this.set({ state: "loading" });
+      const next = await this.parts.history.shortest(this.scope, this.skipped);
+      const pause = next ? await this.load(next) : await this.loadList();
+      if (!this.closed && this.going) this.later(pause);
     } catch (err) {
-      pause = this.failed(err);
+      this.parts.platform.report("older messages could not be loaded", err);
+      this.set({ state: "stopped" });
     } finally {
       this.busy = false;
     }
-    if (!this.closed && this.going) this.later(pause);
   }
 
   private get going(): boolean {
     return this.state === "loading" || this.state === "offline";
   }
 
-  /** Loads one page, unless that is not wanted. */
-  private async load({ conversation, before }: Next): Promise<void> {
-    if (Number.isFinite(before)) this.set({ from: before / 1000 });
-    if (this.value.get().loaded >= this.limit) return this.set({ state: "limit" });
-    if (["full", "overflow"].includes(this.parts.store.storage.get())) return this.set({ state: "full" });
-    let messages: number;
-    try {
-      messages = await this.parts.history.extend(conversation, PAGE);
-    } catch (err) {
-      if (!(err instanceof ApiProblem) || err.retryable) throw err;
-      this.skipped.add(conversation);
-      return;
-    }
-    this.allowance.spend(messages + PAGE_EXTRA);
-    this.set({ loaded: this.value.get().loaded + messages });
+  /** Loads one page, unless that is not wanted. Returns how long to wait before the next one. */
+  private async load({ conversation, from }: Shortest): Promise<number> {
+    if (from !== null) this.set({ from: from / 1000 });
+    if (this.value.get().loaded >= this.limit) this.set({ state: "limit" });
+    if (["full", "overflow"].includes(this.parts.store.storage.get())) this.set({ state: "full" });
+    if (!this.going) return 0;
+    const page = await outcome(() => this.parts.history.extend(conversation, PAGE));
+    if (!page.ok) return this.failed(page.problem, conversation);
+    this.failures = 0;
+    this.allowance.spend(page.value + PAGE_EXTRA);
+    this.set({
+      loaded: this.value.get().loaded + page.value,
+      ...(this.state === "offline" ? { state: "loading" } : {}),
+    });
     // A full device drops what it has just stored.
-    const after = await this.next(conversation);
-    if (after && after.before >= before) this.skipped.add(conversation);
+    const after = await this.parts.history.shortest(conversation, this.skipped);
+    if (after && from !== null && (after.from ?? from) >= from) this.skipped.add(conversation);
+    return 0;
   }
 
   /** Loads one more page of the list of conversations. Returns how long to wait before the next one. */
@@ -193,31 +191,17 @@ export class OlderHistory {
     return conversations.get().problem === null ? 0 : RETRY_MS;
   }
 
-  /** Returns the conversation whose history on this device is the shortest; or only looks at `one`. */
-  private async next(one = this.scope): Promise<Next | null> {
-    return await this.parts.store.read(async (tx) => {
-      const gap = await tx.gap();
-      const rows = one === null ? await tx.conversations() : [await tx.conversation(one)];
-      let next: Next | null = null;
-      for (const row of rows) {
-        if (!row || this.skipped.has(row.id)) continue;
-        const { from, complete } = loadedPart(row, gap);
-        const before = from ?? Number.POSITIVE_INFINITY;
-        if (!complete && (next === null || before > next.before)) next = { conversation: row.id, before };
-      }
-      return next;
-    });
-  }
-
   /** Returns how long to wait. Beyond the server's budget, loading only becomes slower. */
-  private failed(err: unknown): number {
-    if (err instanceof NetworkError || (err instanceof ApiProblem && err.code === "offline")) {
+  private failed({ code, retryAfterMs }: Problem, conversation: string): number {
+    if (code === "offline") {
       if (this.going) this.set({ state: "offline" });
       return OFFLINE_MS;
     }
-    if (err instanceof ApiProblem) return err.retryAfterMs ?? RETRY_MS;
-    if (!(err instanceof StorageFull)) this.parts.platform.report("older messages could not be loaded", err);
-    this.set({ state: err instanceof StorageFull ? "full" : "stopped" });
-    return 0;
+    if (code === "storage_full") this.set({ state: "full" });
+    else if (retryAfterMs === null && ++this.failures >= MAX_FAILURES) {
+      this.failures = 0;
+      this.skipped.add(conversation);
+    }
+    return retryAfterMs ?? RETRY_MS;
   }
 }

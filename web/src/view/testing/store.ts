@@ -3,8 +3,8 @@ import type { Message } from "../../model";
 import type { LateParts } from "../../model/interface/late";
 import { Value } from "../../model/observable";
 import { EVERYTHING, type Change } from "../../model/store/change";
-import type { ConversationRow, MessageRow, StoredMessage } from "../../model/store/rows";
-import { emptyConversation, type ReadTx } from "../../model/store/tx";
+import type { MessageRow, StoredMessage } from "../../model/store/rows";
+import type { ReadTx } from "../../model/store/tx";
 import { number, wait } from "./options";
 
 export interface FakeConversation {
@@ -58,18 +58,23 @@ export class FakeStore {
     return count - before;
   }
 
+  async shortest(
+    one: string | null,
+    skip: ReadonlySet<string>,
+  ): Promise<{ conversation: string; from: number } | null> {
+    const short = this.all()
+      .filter((of) => (one === null || of.id === one) && !skip.has(of.id) && this.count(of) < of.messages.length)
+      .map((of) => ({ conversation: of.id, from: (of.messages.at(-this.count(of))?.time ?? 0) * 1000 }));
+    return short.sort((a, b) => b.from - a.from)[0] ?? null;
+  }
+
   private count({ id, messages }: FakeConversation): number {
     return this.here.get(id) ?? Math.min(messages.length, number("stored", messages.length));
   }
 
-  private reads(): Pick<ReadTx, "messagesAfter" | "message" | "conversations" | "conversation" | "gap"> {
+  private reads(): Pick<ReadTx, "messagesAfter" | "message"> {
     const rows = (of: FakeConversation): StoredMessage[] =>
       of.messages.slice(of.messages.length - this.count(of)).map((message) => this.row(of, message));
-    const stored = (of: FakeConversation): ConversationRow => ({
-      ...emptyConversation(of.id, of.other),
-      loadedFrom: (of.messages[of.messages.length - this.count(of)]?.time ?? 0) * 1000,
-      complete: this.count(of) === of.messages.length,
-    });
     return {
       messagesAfter: async (path, limit) => {
         const all = this.all().flatMap(rows);
@@ -80,12 +85,6 @@ export class FakeStore {
         const of = this.all().find(({ id }) => id === conversation);
         return of && rows(of).find((row) => row.key === key);
       },
-      conversations: async () => this.all().map(stored),
-      conversation: async (id) => {
-        const of = this.all().find((one) => one.id === id);
-        return of && stored(of);
-      },
-      gap: async () => ({ n: 0, at: 0, foundAt: 0, since: 0, loads: 0, tries: 0, due: null }),
     };
   }
 
