@@ -27,7 +27,9 @@ export default defineConfig({
         // What the entry imports is one chunk. Otherwise, the bundler splits it among the screens that are loaded later,
         // and it compresses worse.
         codeSplitting: {
-          groups: [{ name: "app", test: /src\/(view\/App|view\/parts\/Ticks|view\/names|model\/create)\.(svelte|ts)$/ }],
+          groups: [
+            { name: "app", test: /src\/(view\/App|view\/parts\/Ticks|view\/names|model\/create)\.(svelte|ts)$/ },
+          ],
         },
       },
     },

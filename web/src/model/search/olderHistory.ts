@@ -81,14 +81,20 @@ export class OlderHistory {
   /** Conversations that the server does not show, or whose pages do not stay on this device. */
   private readonly skipped = new Set<string>();
   private failures = 0;
-  private limit = MAX_MESSAGES;
+  private readonly most: number;
+  private limit: number;
   private timer: Cancel | null = null;
   private busy = false;
   private closed = false;
   private readonly unlisten: () => void;
 
-  /** Begins a moment later. `scope` is a conversation; null: all of them, the newest history first. */
-  constructor(parts: OlderParts, allowance: Allowance, scope: string | null) {
+  /**
+   * Begins a moment later. `scope` is a conversation; null: all of them, the newest history first. `most` is the number
+   * of messages after which it stops.
+   */
+  constructor(parts: OlderParts, allowance: Allowance, scope: string | null, most = MAX_MESSAGES) {
+    this.most = most;
+    this.limit = most;
     this.parts = parts;
     this.allowance = allowance;
     this.scope = scope;
@@ -111,7 +117,7 @@ export class OlderHistory {
 
   /** Goes on after {@link stop}, or beyond the limit. */
   resume(): void {
-    if (this.state === "limit") this.limit = this.value.get().loaded + MAX_MESSAGES;
+    if (this.state === "limit") this.limit = this.value.get().loaded + this.most;
     this.goOn();
   }
 
