@@ -4,9 +4,7 @@ import table from "./folding.json";
 const QUOTE = new RegExp(`[${table.quotes}]`, "gu");
 const QUOTES = new Set(table.quotes);
 const PLAIN = new Map([...Object.entries(table.letters), ...Array.from(table.dashes, (dash) => [dash, "-"] as const)]);
-// eslint-disable-next-line no-control-regex -- the first of them is a control character
 const ASCII = /^[\0-\x7f]*$/;
-// eslint-disable-next-line no-control-regex -- as above
 const BEYOND_ASCII = /[^\0-\x7f]/gu;
 
 /**

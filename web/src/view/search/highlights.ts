@@ -1,21 +1,25 @@
 import { matchesIn } from "../../model/search/excerpt";
 
-/** The name of the highlight; FindBar.svelte has its style. */
-const NAME = "found";
+/** The names of the highlights: all matches, and those of the current message. FindBar.svelte has their styles. */
+const ALL = "found";
+const CURRENT = "found-here";
 
 /**
  * Highlights the matches of a folded query in the messages of a list, as long as they have elements. The elements do not
  * change (CSS Custom Highlight API). Browsers that lack it show only where the current match is. Returns a function that
  * ends it.
  */
-export function highlight(list: HTMLElement, query: string): () => void {
+export function highlight(list: HTMLElement, query: string, current: string | null): () => void {
   if (!("highlights" in CSS)) return () => undefined;
   const draw = (): void => {
     const ranges: Range[] = [];
+    const here: Range[] = [];
     for (const body of list.querySelectorAll<HTMLElement>("article [id^='b-']")) {
-      for (const { start, end } of matchesIn(body.textContent, query)) ranges.push(rangeOf(body, start, end));
+      for (const { start, end } of matchesIn(body.textContent, query))
+        (body.id === `b-${current}` ? here : ranges).push(rangeOf(body, start, end));
     }
-    CSS.highlights.set(NAME, new Highlight(...ranges));
+    CSS.highlights.set(ALL, new Highlight(...ranges));
+    CSS.highlights.set(CURRENT, new Highlight(...here));
   };
   let planned = 0;
   const observer = new MutationObserver(() => {
@@ -27,7 +31,8 @@ export function highlight(list: HTMLElement, query: string): () => void {
   return () => {
     cancelAnimationFrame(planned);
     observer.disconnect();
-    CSS.highlights.delete(NAME);
+    CSS.highlights.delete(ALL);
+    CSS.highlights.delete(CURRENT);
   };
 }
 
