@@ -53,6 +53,9 @@ const LAYERS = {
   view: ["model", "text"],
 };
 
+/** A module that any folder may import: the folding rule of names, by which the model searches. */
+const FOLDING = "(?!(?:\\.\\./)+text/folding$)";
+
 const layer = (name) => ({
   files: [`src/${name}/**`],
   rules: {
@@ -62,7 +65,7 @@ const layer = (name) => ({
         patterns: Object.keys(LAYERS)
           .filter((other) => other !== name && !LAYERS[name].includes(other))
           .map((other) => ({
-            regex: `^(\\.\\./)+${other}(/|$)`,
+            regex: `^${FOLDING}(\\.\\./)+${other}(/|$)`,
             message: `src/${name} must not depend on src/${other}.`,
           })),
       },

@@ -26,6 +26,7 @@ const SCREENS = {
  */
 const LATER = [
   "src/view/people/People.svelte",
+  "src/view/search/screens.ts", // when the user searches, or focuses the field above the chats
   "src/view/conversation/Details.svelte",
   "src/view/conversation/markup.ts", // when a message may contain a link or formatting
   "src/view/settings/Settings.svelte",

@@ -15,6 +15,13 @@ export interface HistoryParts {
   context(): RuleContext;
 }
 
+/** A conversation that is not complete on this device, and the start of what is here without a gap, in µs. */
+export interface Shortest {
+  readonly conversation: string;
+  /** Null: nothing is here. */
+  readonly from: number | null;
+}
+
 export class History {
   private readonly parts: HistoryParts;
 
@@ -64,6 +71,39 @@ export class History {
     return { rows: sound.length > 0 ? sound : rows, complete };
   }
 
+  /**
+   * Loads the page before the part that this device has without a gap. Returns how many messages the server read for
+   * it; 0 if the whole conversation is here. Rejects like {@link refresh}.
+   */
+  async extend(conversation: string, limit: number): Promise<number> {
+    const { from, complete } = await this.parts.store.read(async (tx) => {
+      const row = await tx.conversation(conversation);
+      return row ? loadedPart(row, await tx.gap()) : { from: null, complete: false };
+    });
+    if (complete) return 0;
+    // Starts at the last place of the loaded part, inclusive, as above.
+    return await this.load(conversation, from === null ? null : { at: from + 1, key: "" }, limit);
+  }
+
+  /**
+   * Returns the conversation of which the shortest time is on this device: a certain one, or any one (null), but none of
+   * those to skip. Returns null if they are complete.
+   */
+  async shortest(one: string | null, skip: ReadonlySet<string>): Promise<Shortest | null> {
+    return await this.parts.store.read(async (tx) => {
+      const gap = await tx.gap();
+      const rows = one === null ? await tx.conversations() : [await tx.conversation(one)];
+      let found: Shortest | null = null;
+      for (const row of rows) {
+        if (!row || skip.has(row.id)) continue;
+        const { from, complete } = loadedPart(row, gap);
+        if (complete || (found !== null && (found.from ?? Infinity) >= (from ?? Infinity))) continue;
+        found = { conversation: row.id, from };
+      }
+      return found;
+    });
+  }
+
   /** Returns what this device has. `whole`: nothing is missing in it, and it is a full page or the last one. */
   async local(
     conversation: string,
@@ -81,10 +121,12 @@ export class History {
     });
   }
 
-  private async load(conversation: string, before: Place | null, limit: number): Promise<void> {
+  /** Returns the number of messages of the page. */
+  private async load(conversation: string, before: Place | null, limit: number): Promise<number> {
     const { store, archive } = this.parts;
     const gap = await store.read((tx) => tx.gap());
     const answer = await archive.messages(conversation, before, limit);
     await store.write((tx) => applyPage(tx, this.parts.context(), { conversation, before, ...answer }, gap));
+    return answer.messages.length;
   }
 }

@@ -18,7 +18,8 @@ export type {
   Session,
   SignedOutReason,
 } from "./interface/app";
-export type { Chat, ChatLimits, ConnectionStatus, Me, Presence, ProfileChange } from "./interface/chat";
+export type { Chat, ChatLimits, Me, Presence, ProfileChange } from "./interface/chat";
+export type { ConnectionStatus } from "./interface/connection";
 export type { ConversationList, ConversationSummary, DirectorySearch, UserList } from "./interface/lists";
 export type { StorageState } from "./interface/storage";
 export type { Outcome, Problem } from "./interface/outcome";

@@ -28,6 +28,7 @@ export const en = {
   common: {
     cancel: "Cancel",
     close: "Close",
+    clear: "Clear the search",
     save: "Save",
     undo: "Undo",
     retry: "Try again",
@@ -105,6 +106,7 @@ export const en = {
   chats: {
     title: "Chats",
     label: "Your chats",
+    search: "Search chats, people and messages",
     empty: "Nobody has written yet, and neither have you.",
     emptyDo: "Find someone",
     invite: "Invite someone",
@@ -128,6 +130,7 @@ export const en = {
     details: (name: string) => `About ${name}`,
     showDetails: "Details",
     hideDetails: "Close details",
+    find: "Search this chat",
     online: "Online",
     lastSeen: (when: string) => `Last seen ${when}`,
     /** In place of the presence of the other user, while this device is offline. */

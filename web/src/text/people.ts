@@ -6,11 +6,9 @@ const plural = plurals("en");
 const english = {
   title: "People",
   search: "Search by name or username",
-  clear: "Clear the search",
   label: "People",
   found: (n: number) => (n === 0 ? "Nobody found" : plural(n, { one: `${n} person`, other: `${n} people` })),
   none: (query: string) => `Nobody here is called “${query}”.`,
-  noneDo: "Clear the search",
   share: "Choose who receives what you shared.",
   alone: "You are the first one here.",
   invite: "Invite someone",

@@ -6,7 +6,8 @@ import type { OwnApi } from "../../net/own";
 import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
-import type { Chat, ChatLimits, ConnectionStatus, Me, Presence, ProfileChange } from "../interface/chat";
+import type { Chat, ChatLimits, Me, Presence, ProfileChange } from "../interface/chat";
+import type { ConnectionStatus } from "../interface/connection";
 import type { ConversationList } from "../interface/lists";
 import type { StorageState } from "../interface/storage";
 import type { LateParts } from "../interface/late";
@@ -108,10 +109,14 @@ export class ChatModel implements Chat {
     this.late = {
       ...parts,
       database: databaseName(parts.uid),
+      history: this.history,
       conversations: this.list.list,
+      connection: this.connection,
       userOf,
       found: (users) => void this.keep(users),
       reload: () => this.profile.load(),
+      moreConversations: () => this.list.more(),
+      onStop: (run) => this.ends.push(run),
     };
     this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
   }

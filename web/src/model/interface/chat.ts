@@ -1,5 +1,6 @@
 import type { Readable } from "../observable";
 import type { AdminCalls } from "./admin";
+import type { ConnectionStatus } from "./connection";
 import type { Conversation } from "./conversation";
 import type { LateParts } from "./late";
 import type { ConversationList } from "./lists";
@@ -19,25 +20,6 @@ export interface ProfileChange {
   readonly displayName?: string;
   readonly username?: string;
 }
-
-/**
- * The connection as the user sees it: `online`; `connecting` (a gap of less than 5 s, or the first connection: show
- * nothing); `offline` (a longer gap: one calm line with "Try now"); `replaced` (the user is connected in too many other
- * places, so this one stands aside for some minutes, until it is looked at again, or until {@link Chat.tryNow}).
- */
-export type ConnectionStatus =
-  | { readonly state: "online" }
-  | { readonly state: "connecting" }
-  | { readonly state: "replaced" }
-  | {
-      readonly state: "offline";
-      readonly since: number;
-      /**
-       * When the next attempt starts. Null while one is running, and while the browser reports that there is no
-       * network.
-       */
-      readonly nextTryAt: number | null;
-    };
 
 /** Limits of the server that texts mention. */
 export interface ChatLimits {

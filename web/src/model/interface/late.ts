@@ -1,27 +1,37 @@
-/** What the parts of the model build on whose code is loaded when a screen needs them: the directory and pictures. */
+/** What the parts of the model build on whose code is loaded when a screen needs them: directory, pictures, search. */
 import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import type { Clock, Page } from "../../platform/platform";
 import type { Readable } from "../observable";
+import type { History } from "../history";
 import type { LocalStore } from "../store/store";
 import type { UserRow } from "../store/rows";
+import type { ConnectionStatus } from "./connection";
 import type { ConversationList } from "./lists";
 import type { User } from "./user";
 
 export interface LateParts {
+  readonly uid: string;
   /** The name of the user's database. */
   readonly database: string;
   readonly platform: {
     readonly clock: Clock;
     readonly page: Pick<Page, "visible" | "focused" | "onVisible" | "onFocused">;
+    report(what: string, why?: unknown): void;
   };
-  readonly store: Pick<LocalStore, "onChange" | "read">;
+  readonly store: Pick<LocalStore, "onChange" | "read" | "storage">;
+  readonly history: Pick<History, "extend" | "shortest">;
   readonly archive: Pick<ArchiveApi, "users">;
   readonly http: Pick<HttpApi, "answer">;
   readonly conversations: Readable<ConversationList>;
+  readonly connection: Readable<ConnectionStatus>;
   userOf(uid: string, user: PublicUser | UserRow): User;
   /** Stores users who were found. */
   found(users: readonly PublicUser[]): void;
   /** Loads the user's own profile again. */
   reload(): Promise<void>;
+  /** Loads the next page of the list of conversations, if there is one. */
+  moreConversations(): Promise<void>;
+  /** Calls `run` when the user is signed out. */
+  onStop(run: () => void): void;
 }

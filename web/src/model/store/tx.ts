@@ -65,6 +65,11 @@ export class ReadTx {
     }) as Promise<MessageRow[]>;
   }
 
+  /** Messages of all conversations in the order of their paths, from the one after `path`. The first path is "". */
+  messagesAfter(path: string, limit: number): Promise<StoredMessage[]> {
+    return this.reads.range("messages", { lower: path, lowerOpen: true, limit }) as Promise<StoredMessage[]>;
+  }
+
   /** Messages with exactly this `at`. */
   messagesAt(conversation: string, at: Micros): Promise<MessageRow[]> {
     return this.reads.range("messages", {

@@ -1,7 +1,7 @@
 /** The connection status that the user sees. Gaps under 5 s are not shown. */
 import type { ConnectionState } from "../../net/connection";
 import type { Cancel, Clock } from "../../platform/platform";
-import type { ConnectionStatus } from "../interface/chat";
+import type { ConnectionStatus } from "../interface/connection";
 import { type Readable, Value } from "../observable";
 
 /** From the last sign of life until the banner appears. */

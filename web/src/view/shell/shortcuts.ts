@@ -9,16 +9,16 @@ import { router } from "../router.svelte";
 const MAX_FRAMES = 300;
 
 /**
- * Handles a key that nothing else has used: Ctrl+K searches for people, Alt with an arrow opens the next chat of the
+ * Handles a key that nothing else has used: Ctrl+K goes to the search above the chats, Alt with an arrow opens the next chat of the
  * list or the one before, and Escape goes from the list to the conversation, or from the conversation to the list.
- * `showPeople` shows People beside the conversation; null if there is no room.
+ * `showChats` shows the chats beside the conversation; null if there is no room.
  */
-export function shortcut(event: KeyboardEvent, chat: Chat, showPeople: (() => void) | null): void {
+export function shortcut(event: KeyboardEvent, chat: Chat, showChats: (() => void) | null): void {
   if (event.isComposing || event.shiftKey || router.place.name === "admin") return;
   if (document.querySelector("dialog[open], :popover-open")) return;
   const { key, altKey } = event;
   const control = event.ctrlKey || event.metaKey;
-  if (control && !altKey && key.toLowerCase() === "k") void search(showPeople);
+  if (control && !altKey && key.toLowerCase() === "k") void search(showChats);
   else if (event.defaultPrevented || control) return;
   else if (altKey && (key === "ArrowUp" || key === "ArrowDown")) {
     event.preventDefault();
@@ -26,9 +26,10 @@ export function shortcut(event: KeyboardEvent, chat: Chat, showPeople: (() => vo
   } else if (!altKey && key === "Escape" && router.place.name === "chat") leave(event);
 }
 
-async function search(showPeople: (() => void) | null): Promise<void> {
-  if (showPeople && (router.place.name === "chat" || router.place.name === "settings")) showPeople();
-  else router.go({ name: "people" });
+async function search(showChats: (() => void) | null): Promise<void> {
+  if (showChats && (router.place.name === "chat" || router.place.name === "settings")) showChats();
+  else router.go({ name: "chats" });
+  await tick();
   for (let frames = 0; frames < MAX_FRAMES; frames++) {
     const field = document.querySelector<HTMLInputElement>("#side [type='search']");
     if (field) {

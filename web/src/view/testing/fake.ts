@@ -24,6 +24,7 @@ import { adminCalls } from "./admin";
 import { lateParts } from "./late";
 import { number, ok, params, refused, wait } from "./options";
 import { history, message, people, says, showcase } from "./people";
+import { FakeStore } from "./store";
 
 declare const __MARK__: string;
 /** Each build has its own mark, so that its code differs as that of another version does. */
@@ -68,7 +69,7 @@ function summaries(): ConversationSummary[] {
   return people.slice(0, Math.min(people.length, number("chats", 14))).map((person, i) => {
     const last = historyOf(person.uid, i).at(-1);
     return {
-      id: `me~${person.uid}`,
+      id: conversationOf(person.uid),
       user: person,
       unread: i === 1 ? number("unread", 12) : i % 4 === 2 ? i : 0,
       typing: i === 3,
@@ -85,6 +86,8 @@ function summaries(): ConversationSummary[] {
   });
 }
 
+/** The id of the conversation with a user, whose uid sorts after that of this one. */
+const conversationOf = (uid: string): string => `meAbC~${uid}`;
 const indexOf = (uid: string): number => people.findIndex((p) => p.uid === uid);
 const opened = new Map<string, { timeline: Value<Timeline>; typing: Value<boolean>; unread: Value<number> }>();
 const PAGE = 50;
@@ -118,6 +121,7 @@ function conversation(uid: string): Conversation {
   };
   const add = (m: Message): void => {
     all.push(m);
+    store.changed(conversationOf(uid), [m.key]);
     patch({ items: [...timeline.get().items, m] });
     refresh();
   };
@@ -136,7 +140,7 @@ function conversation(uid: string): Conversation {
     add(message(false, says[all.length % says.length] ?? "", Date.now()));
   };
   return {
-    id: `me~${uid}`,
+    id: conversationOf(uid),
     user: new Value(people[index] ?? { uid, username: "", displayName: "" }),
     timeline,
     typing,
@@ -197,6 +201,12 @@ function conversation(uid: string): Conversation {
   };
 }
 
+const store = new FakeStore("meAbC", () =>
+  people
+    .slice(0, number("chats", 14))
+    .map((person, i) => ({ id: conversationOf(person.uid), other: person.uid, messages: historyOf(person.uid, i) })),
+);
+
 function refresh(): void {
   list.set({ items: summaries(), loading: false, more: false, problem: null });
 }
@@ -226,7 +236,7 @@ const chat: Chat = {
     setTimeout(() => connection.set({ state: "online" }), 900);
   },
   moreConversations() {},
-  late: lateParts(me, people, list),
+  late: lateParts(me, people, list, connection, store),
   user: (uid) => new Value(people.find((p) => p.uid === uid) ?? { uid, username: "", displayName: "" }),
   async userByUsername(u) {
     await wait(200);
@@ -377,5 +387,6 @@ function answer(uid: string, index: number): string {
 
 function receive(uid: string, received: Message): void {
   historyOf(uid, indexOf(uid)).push(received);
+  store.changed(conversationOf(uid), [received.key]);
   opened.get(uid)?.timeline.update((t) => ({ ...t, items: [...t.items, received] }));
 }

@@ -3,6 +3,7 @@ import type { LateParts } from "../../model/interface/late";
 import type { Me, User } from "../../model";
 import type { Value } from "../../model/observable";
 import { number, wait } from "./options";
+import type { FakeStore } from "./store";
 
 /** The pictures that the fake server has received, by version. Tests look at them. */
 const received = new Map<string, Blob>();
@@ -48,14 +49,19 @@ export function lateParts(
   me: Value<Me>,
   people: readonly User[],
   conversations: LateParts["conversations"],
+  connection: LateParts["connection"],
+  store: FakeStore,
 ): LateParts {
   let version = 0;
   return {
+    uid: me.get().uid,
     database: "fake",
-    store: { onChange: () => () => undefined, read: () => new Promise(() => undefined) },
+    store,
+    history: store,
     conversations,
+    connection,
     userOf: (uid, user) => ({ ...user, uid }),
-    platform: { clock, page },
+    platform: { clock, page, report: (what, why) => console.error(what, why) },
     archive: {
       async users(query, cursor) {
         await wait(number("latency", 200));
@@ -83,5 +89,7 @@ export function lateParts(
     },
     found: () => undefined,
     reload: async () => undefined,
+    moreConversations: async () => undefined,
+    onStop: () => undefined,
   };
 }
