@@ -10,6 +10,8 @@ import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Presence } from "../interface/chat";
 import { ServerLimits } from "../limits";
+import { MessageChanges } from "../store/changes";
+import { BASE } from "../store/rules";
 import { LocalStore } from "../store/store";
 import { enqueue } from "../store/outbox";
 import { moveMyRead } from "../store/rules";
@@ -64,7 +66,7 @@ export class Device {
   private readonly restartEngine: () => Promise<void>;
 
   static async start(platform: FakePlatform, uid: string, options: DeviceOptions = {}): Promise<Device> {
-    const device = new Device(platform, uid, await LocalStore.open(platform, uid), options);
+    const device = new Device(platform, uid, await LocalStore.open(platform, uid, new MessageChanges(BASE)), options);
     await device.engine.start();
     let { full } = device.store;
     device.store.storage.subscribe(() => {
