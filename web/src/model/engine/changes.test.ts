@@ -4,7 +4,7 @@ import type { FakeSocket } from "../../platform/testing/fake";
 import { settle } from "../../platform/testing/fake";
 import { changeRules } from "../store/rules";
 import type { ConversationRow, MessageRow } from "../store/rows";
-import type { ChangeRules, WriteTx } from "../store/tx";
+import type { OwnChange } from "../interface/conversation";
 import { BOB, CONVERSATION, event, id, key, ME, message, NOW, saved, sent, Stage } from "../testing/stage";
 import { contextOf } from "./ports";
 
@@ -54,21 +54,20 @@ const body = async (n: number, from = BOB): Promise<string | undefined> => (awai
 const outbox = async (): Promise<string[]> => (await stage.device.store.read((tx) => tx.outbox())).map((r) => r.id);
 
 /** Makes a change on this device. */
-const make = async (
-  n: number,
-  of: string,
-  run: (rules: ChangeRules, tx: WriteTx, what: { id: string; conversation: string; key: string }) => Promise<void>,
-): Promise<void> => {
-  await stage.device.store.write((tx) => run(changeRules(tx), tx, { id: id(n), conversation: CONVERSATION, key: of }));
+const make = async (n: number, of: string, what: OwnChange): Promise<void> => {
+  await stage.device.store.write((tx) =>
+    changeRules(tx).makeChange(
+      tx,
+      contextOf(stage.device.parts),
+      { id: id(n), conversation: CONVERSATION, key: of },
+      what,
+    ),
+  );
   await settle();
 };
-const context = (): ReturnType<typeof contextOf> => contextOf(stage.device.parts);
-const edit = (n: number, of: string, text: string): Promise<void> =>
-  make(n, of, (rules, tx, what) => rules.edit(tx, context(), what, text));
-const remove = (n: number, of: string): Promise<void> =>
-  make(n, of, (rules, tx, what) => rules.remove(tx, context(), what));
-const react = (n: number, of: string, emoji: string): Promise<void> =>
-  make(n, of, (rules, tx, what) => rules.react(tx, context(), what, emoji));
+const edit = (n: number, of: string, text: string): Promise<void> => make(n, of, { kind: "edit", body: text });
+const remove = (n: number, of: string): Promise<void> => make(n, of, { kind: "delete" });
+const react = (n: number, of: string, emoji: string): Promise<void> => make(n, of, { kind: "react", emoji });
 const changes = (socket = s): Record<string, unknown>[] => sent(socket, "change");
 const accept = async (socket: FakeSocket, n: number): Promise<void> => {
   socket.deliver({ type: "sent", id: id(n), accepted_at: stage.clock.now() * 1000 });
@@ -264,6 +263,10 @@ test("a change that is refused for good is reverted, with the reason", async () 
   s.deliver({ type: "error", code: "at_too_old", message: "x", id: id(9) });
   await settle();
   expect(await row(1, ME)).toMatchObject({ body: "mine", unchanged: { kind: "edit", code: "at_too_old" } });
+  await make(0, key(1, ME), { kind: "dismiss" });
+  expect((await row(1, ME))?.unchanged).toBeUndefined();
+  await edit(12, key(1, ME), "better");
+  s.deliver({ type: "error", code: "at_too_old", message: "x", id: id(12) });
   // The same for one that another device has made, except that the reason is shown there.
   await deliver(change(10, 1, EDIT, own));
   expect(await body(1, ME)).toBe("better");
@@ -278,7 +281,7 @@ test("a deletion waits 5 s, can be undone until then, and outlives the page", as
   await remove(9, key(1, ME));
   expect(await row(1, ME)).toMatchObject({ body: "", settled: { undo: true, body: "mine" } });
   await stage.clock.advance(4_900);
-  await make(0, key(1, ME), (rules, tx, what) => rules.undoRemove(tx, what));
+  await make(0, key(1, ME), { kind: "undo" });
   expect(await row(1, ME)).toMatchObject({ body: "mine" });
   await remove(10, key(1, ME));
   await stage.restart();
@@ -287,7 +290,7 @@ test("a deletion waits 5 s, can be undone until then, and outlives the page", as
   await stage.clock.advance(5_100);
   expect(changes()).toMatchObject([{ id: id(10), kind: "delete" }]);
   expect((await row(1, ME))?.settled?.undo).toBe(false);
-  await make(0, key(1, ME), (rules, tx, what) => rules.undoRemove(tx, what));
+  await make(0, key(1, ME), { kind: "undo" });
   expect(await body(1, ME)).toBe("");
   await deliver(receipt("delivered", 10, DELIVERED));
   expect(JSON.stringify(await row(1, ME))).not.toContain("mine");

@@ -15,6 +15,7 @@ import {
 } from "../../protocol/changes";
 import type { Fields } from "../../protocol/fields";
 import type { MessageRef } from "../../protocol/frames";
+import type { OwnChange } from "../interface/conversation";
 import type { ChangeRow, MessageRow } from "./rows";
 import type { BaseRules, Changed, ChangeRules, RuleContext, WriteTx } from "./tx";
 
@@ -248,7 +249,22 @@ export class MessageChanges implements ChangeRules {
     await this.showAgain(tx, await tx.message(conversation, key));
   }
 
-  async edit(tx: WriteTx, context: RuleContext, what: Changed, body: string): Promise<void> {
+  async makeChange(tx: WriteTx, context: RuleContext, what: Changed, change: OwnChange): Promise<void> {
+    switch (change.kind) {
+      case "edit":
+        return await this.edit(tx, context, what, change.body);
+      case "delete":
+        return await this.remove(tx, context, what);
+      case "undo":
+        return await this.undoRemove(tx, what);
+      case "react":
+        return await this.react(tx, context, what, change.emoji);
+      case "dismiss":
+        return await this.dismiss(tx, what);
+    }
+  }
+
+  private async edit(tx: WriteTx, context: RuleContext, what: Changed, body: string): Promise<void> {
     const row = await this.changeable(tx, context, what, true);
     if (!row) return;
     if (!isHere(row)) {
@@ -258,7 +274,7 @@ export class MessageChanges implements ChangeRules {
     await this.show(tx, row, { ...row, body });
   }
 
-  async remove(tx: WriteTx, context: RuleContext, what: Changed): Promise<void> {
+  private async remove(tx: WriteTx, context: RuleContext, what: Changed): Promise<void> {
     const row = await this.changeable(tx, context, what, true);
     if (!row) return;
     if (!isHere(row)) {
@@ -272,19 +288,19 @@ export class MessageChanges implements ChangeRules {
       await tx.putConversation(await this.base.withNewestPreview(tx, conversation));
   }
 
-  async undoRemove(tx: WriteTx, { conversation, key }: Changed): Promise<void> {
+  private async undoRemove(tx: WriteTx, { conversation, key }: Changed): Promise<void> {
     for (const change of await tx.changesOf(this.base.messagePath(conversation, key)))
       if (undoable(change)) await tx.deleteChange(change);
     await this.showAgain(tx, await tx.message(conversation, key));
   }
 
-  async react(tx: WriteTx, context: RuleContext, what: Changed, emoji: string): Promise<void> {
+  private async react(tx: WriteTx, context: RuleContext, what: Changed, emoji: string): Promise<void> {
     const row = await this.changeable(tx, context, what, false);
     if (!row || (row.changes?.reactions?.[context.uid]?.emoji ?? "") === emoji) return;
     await this.make(tx, context, what, row, { kind: "react", ...(emoji !== "" && { emoji }) });
   }
 
-  async dismiss(tx: WriteTx, { conversation, key }: Changed): Promise<void> {
+  private async dismiss(tx: WriteTx, { conversation, key }: Changed): Promise<void> {
     const row = await tx.message(conversation, key);
     if (!row) return;
     const { unchanged: _, ...rest } = row;

@@ -3,6 +3,7 @@ import type { messageKey, Micros, otherMember, validMessageId } from "../../prot
 import type { Fields } from "../../protocol/fields";
 import type { MessageRef } from "../../protocol/frames";
 import type { Reads, Writes } from "../../platform/database";
+import type { OwnChange } from "../interface/conversation";
 import { Changes } from "./change";
 import {
   type ChangeRow,
@@ -53,12 +54,8 @@ export interface ChangeRules {
   changeRefused(tx: WriteTx, row: ChangeRow, refusal: { code: string; message: string }): Promise<void>;
   /** Drops the changes of a message that was refused. */
   dropChanges(tx: WriteTx, row: MessageRow): Promise<void>;
-  edit(tx: WriteTx, context: RuleContext, what: Changed, body: string): Promise<void>;
-  remove(tx: WriteTx, context: RuleContext, what: Changed): Promise<void>;
-  undoRemove(tx: WriteTx, what: Changed): Promise<void>;
-  react(tx: WriteTx, context: RuleContext, what: Changed, emoji: string): Promise<void>;
-  /** Removes the note why a change had no effect. */
-  dismiss(tx: WriteTx, what: Changed): Promise<void>;
+  /** Makes a change of the user. */
+  makeChange(tx: WriteTx, context: RuleContext, what: Changed, change: OwnChange): Promise<void>;
 }
 
 /**

@@ -3,6 +3,7 @@ import { ArchiveApi } from "../../net/archive";
 import { HttpApi } from "../../net/http";
 import type { ConnectionState, Token } from "../../net/connection";
 import { conversationId } from "../../protocol/chat";
+import type { Changes } from "../../protocol/changes";
 import { uuidv7 } from "../../protocol/uuid";
 import type { FakePlatform } from "../../platform/testing/fake";
 import { Engine } from "../engine/engine";
@@ -26,6 +27,7 @@ export interface SeenMessage {
   key: string;
   status: string;
   body: string;
+  changes?: Changes;
   at: number | null;
   code?: string;
 }
@@ -164,6 +166,7 @@ export class Device {
             key: r.key,
             status: read ? "read" : r.status,
             body: r.body,
+            ...(r.changes ? { changes: r.changes } : {}),
             at: r.at,
             ...(r.refusal ? { code: r.refusal.code } : {}),
           };

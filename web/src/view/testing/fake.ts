@@ -178,6 +178,16 @@ function conversation(uid: string): Conversation {
       if (i >= 0) all.splice(i, 1);
       patch({ items: timeline.get().items.filter((m) => m.key !== key) });
     },
+    async change(key, change) {
+      const changes = { deleted: false, edited: null, reactions: [], waiting: false, undo: false };
+      if (change.kind === "delete") set(key, { body: "", changes: { ...changes, deleted: true } });
+      if (change.kind === "edit") set(key, { body: change.body, changes: { ...changes, edited: Date.now() } });
+      if (change.kind === "react")
+        set(key, {
+          changes: { ...changes, reactions: change.emoji === "" ? [] : [{ emoji: change.emoji, mine: true }] },
+        });
+      return ok(undefined);
+    },
     setDraft(text, replyTo) {
       const q = all.find((m) => m.key === replyTo);
       draft.set({ text, replyTo: q ? { key: q.key, mine: q.mine, body: q.body } : null });
