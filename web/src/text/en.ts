@@ -191,6 +191,9 @@ export const en = {
     retry: "Try again",
     remove: "Delete",
     removed: "Deleted from this device",
+    deleted: "Message deleted",
+    edited: "Edited",
+    reacted: (who: string, emoji: string) => `${who} reacted with ${emoji}`,
     spokenNew: (who: string, text: string) => `${who}: ${text}`,
 
     block: (name: string) => `Block ${name}`,
