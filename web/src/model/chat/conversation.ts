@@ -10,7 +10,7 @@ import type { ServerLimits } from "../limits";
 import type { Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import { enqueue, remove } from "../store/outbox";
-import { changeRules, type RuleContext, moveMyRead } from "../store/rules";
+import { lateRules, type RuleContext, moveMyRead } from "../store/rules";
 import { emptyConversation } from "../store/tx";
 import { DraftKeeper } from "./draft";
 import type { Users } from "./users";
@@ -123,7 +123,7 @@ export class OpenConversation implements Conversation {
     const what = { id: this.newId(), conversation: this.id, key };
     const made = change.kind === "edit" ? { ...change, body: text } : change;
     return await outcome(() =>
-      this.parts.store.write((tx) => changeRules(tx).makeChange(tx, this.parts.context(), what, made)),
+      this.parts.store.write((tx) => lateRules(tx).makeChange(tx, this.parts.context(), what, made)),
     );
   }
 

@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from "vitest";
 import type { FakeSocket } from "../../platform/testing/fake";
 import { settle } from "../../platform/testing/fake";
-import { changeRules } from "../store/rules";
+import { lateRules } from "../store/rules";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import type { OwnChange } from "../interface/conversation";
 import { BOB, CONVERSATION, event, id, key, ME, message, NOW, saved, sent, Stage } from "../testing/stage";
@@ -56,7 +56,7 @@ const outbox = async (): Promise<string[]> => (await stage.device.store.read((tx
 /** Makes a change on this device. */
 const make = async (n: number, of: string, what: OwnChange): Promise<void> => {
   await stage.device.store.write((tx) =>
-    changeRules(tx).makeChange(
+    lateRules(tx).makeChange(
       tx,
       contextOf(stage.device.parts),
       { id: id(n), conversation: CONVERSATION, key: of },

@@ -6,7 +6,8 @@ import { Backoff } from "../../net/backoff";
 import type { Link } from "../../net/link";
 import type { ErrorFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
-import { freeze, hold as store, thaw } from "../store/outbox";
+import { freeze, hold as store } from "../store/outbox";
+import { lateRules } from "../store/rules";
 import { type ChangeRow, type Gap, isChange, type Queued } from "../store/rows";
 import { transmitted } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
@@ -175,7 +176,7 @@ export class Sender {
       const at = (await store.read((tx) => tx.typed(id)))?.at ?? null;
       const elapsedMs = platform.clock.monotonic() - refusedAt;
       if (at !== null) time.learnLatest(at + (elapsedMs - aheadMs) * 1000);
-      thawed = await store.write((tx) => thaw(tx, contextOf(this.parts), id));
+      thawed = await store.write((tx) => lateRules(tx).thaw(tx, contextOf(this.parts), id));
     } catch (err) {
       platform.report("a refused time could not be replaced", err);
     }
@@ -354,7 +355,7 @@ export class Sender {
       type: "send",
       id,
       to,
-      body: row.body,
+      body: row.settled?.body ?? row.body,
       at,
       ...(row.replyTo === null ? {} : { reply_to: row.replyTo }),
     });

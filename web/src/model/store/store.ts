@@ -13,8 +13,8 @@ import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
 import { prune } from "./prune";
-import { salvage } from "./salvage";
-import { type ChangeRules, ReadTx, RulesMissing, WriteTx } from "./tx";
+import { lateRules, loadLateRules } from "./rules";
+import { type LateRules, ReadTx, RulesMissing, WriteTx } from "./tx";
 
 /**
  * The delay before a lost database is opened again. A sign-out in another tab, which also closes it, is known by then.
@@ -23,7 +23,7 @@ const REOPEN_MS = 1_000;
 /** How often to test whether a full device has space again. */
 const PROBE_MS = 10_000;
 
-/** The rules for changes of messages could not be loaded. */
+/** Code that a transaction needs could not be loaded. */
 export class CodeMissing extends Error {
   override readonly name = "CodeMissing";
 }
@@ -44,13 +44,13 @@ export class LocalStore {
   private closed = false;
   private probing: Cancel | null = null;
   private replacing: Promise<void> | null = null;
-  private rules: ChangeRules | null;
+  private rules: LateRules | null;
 
   /**
-   * Opens the store. Never rejects: without storage, the data stays in memory. Tests pass the rules for changes, so that
+   * Opens the store. Never rejects: without storage, the data stays in memory. Tests pass the late rules, so that
    * nothing is loaded while their clock stands still.
    */
-  static async open(platform: Platform, uid: string, rules: ChangeRules | null = null): Promise<LocalStore> {
+  static async open(platform: Platform, uid: string, rules: LateRules | null = null): Promise<LocalStore> {
     const name = databaseName(uid);
     try {
       return new LocalStore(platform, name, await platform.storage.open(name, SHAPE), rules);
@@ -60,7 +60,7 @@ export class LocalStore {
     }
   }
 
-  private constructor(platform: Platform, name: string, db: Database, rules: ChangeRules | null) {
+  private constructor(platform: Platform, name: string, db: Database, rules: LateRules | null) {
     this.rules = rules;
     this.platform = platform;
     this.name = name;
@@ -130,18 +130,16 @@ export class LocalStore {
    * pruned and the code that goes on in memory cannot be loaded. Nothing is written in that case.
    */
   async write<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
-    let load;
     try {
       return await this.writeOrPrune(body);
     } catch (err) {
       if (!(err instanceof RulesMissing)) throw err;
-      load = err.load;
     }
     try {
       // A transaction cannot wait for code, so this is between two attempts.
-      this.rules = await load();
+      this.rules = await loadLateRules();
     } catch (cause) {
-      throw new CodeMissing("the rules for changes could not be loaded", { cause });
+      throw new CodeMissing("late rules could not be loaded", { cause });
     }
     return await this.writeOrPrune(body);
   }
@@ -168,6 +166,7 @@ export class LocalStore {
     this.probeLater();
     try {
       const overlay = await this.platform.storage.openOverlay(() => this.disk, SHAPE);
+      this.rules ??= await loadLateRules(); // to salvage rows
       this.overlay ??= overlay;
     } catch (err) {
       this.platform.report("new messages cannot be shown while the disk is full", err);
@@ -245,7 +244,7 @@ export class LocalStore {
 
   private readonly salvageRows: Salvage = async (writes, rows) => {
     const tx = new WriteTx(writes, this.rules);
-    await salvage(tx, rows);
+    await lateRules(tx).salvage(tx, rows);
     await tx.flush();
   };
 
@@ -277,4 +276,3 @@ export class LocalStore {
     }
   }
 }
-

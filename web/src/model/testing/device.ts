@@ -11,7 +11,7 @@ import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Presence } from "../interface/chat";
 import { ServerLimits } from "../limits";
-import { MessageChanges } from "../store/changes";
+import { Late } from "../store/late";
 import { BASE } from "../store/rules";
 import { LocalStore } from "../store/store";
 import { enqueue } from "../store/outbox";
@@ -68,7 +68,7 @@ export class Device {
   private readonly restartEngine: () => Promise<void>;
 
   static async start(platform: FakePlatform, uid: string, options: DeviceOptions = {}): Promise<Device> {
-    const device = new Device(platform, uid, await LocalStore.open(platform, uid, new MessageChanges(BASE)), options);
+    const device = new Device(platform, uid, await LocalStore.open(platform, uid, new Late(BASE)), options);
     await device.engine.start();
     let { full } = device.store;
     device.store.storage.subscribe(() => {
