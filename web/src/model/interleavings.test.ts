@@ -8,7 +8,7 @@ import { databaseName } from "./store/store";
 import { messagePath, type MessageRow } from "./store/rows";
 import { contextOf } from "./engine/ports";
 import type { OwnChange } from "./interface/conversation";
-import { lateRules } from "./store/rules";
+import { changeRules } from "./store/rules";
 import { Device } from "./testing/device";
 import { ModelServer } from "./testing/server";
 
@@ -240,7 +240,7 @@ class World {
     try {
       const gone = await running.store.write(async (tx) => {
         const before = await tx.message(CONVERSATION, key);
-        await lateRules(tx).makeChange(tx, contextOf(running.parts), what, change);
+        await changeRules(tx).makeChange(tx, contextOf(running.parts), what, change);
         const after = await tx.message(CONVERSATION, key);
         return { never: before && !after, edited: after && !after.settled && after.body !== before?.body };
       });

@@ -20,6 +20,8 @@ test("two users edit, react and delete, one of them on a second device that was 
     [mine, theirs].map((c) => c.timeline.get().items.find((m) => m.key === key));
 
   expect(await mine.change(key, { kind: "edit", body: "x".repeat(8001) })).toMatchObject({ ok: false });
+  for (const emoji of ["x", "👍👍", "❤"])
+    expect(await theirs.change(key, { kind: "react", emoji })).toMatchObject({ problem: { code: "emoji_invalid" } });
   expect((await mine.change(key, { kind: "edit", body: "Hello" })).ok).toBe(true);
   await theirs.change(key, { kind: "react", emoji: "👍" });
   await house.pass(3_000);

@@ -2,6 +2,7 @@
 import { ApiProblem } from "../../net/problem";
 import { checkBody, cleanBody, conversationId, messageKey, type Micros } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
+import { loadCode } from "../../platform/code";
 import type { Cancel } from "../../platform/platform";
 import type { Outcome } from "../interface/outcome";
 import type { User } from "../interface/user";
@@ -10,7 +11,7 @@ import type { ServerLimits } from "../limits";
 import type { Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import { enqueue, remove } from "../store/outbox";
-import { lateRules, type RuleContext, moveMyRead } from "../store/rules";
+import { changeRules, type RuleContext, moveMyRead } from "../store/rules";
 import { emptyConversation } from "../store/tx";
 import { DraftKeeper } from "./draft";
 import type { Users } from "./users";
@@ -122,9 +123,13 @@ export class OpenConversation implements Conversation {
     if (fault) return failed(fault);
     const what = { id: this.newId(), conversation: this.id, key };
     const made = change.kind === "edit" ? { ...change, body: text } : change;
-    return await outcome(() =>
-      this.parts.store.write((tx) => lateRules(tx).makeChange(tx, this.parts.context(), what, made)),
-    );
+    return await outcome(async () => {
+      if (change.kind === "react" && change.emoji !== "") {
+        const { validEmoji } = await loadCode(() => import("../../protocol/emoji"));
+        if (!validEmoji(change.emoji)) throw new ApiProblem(400, "emoji_invalid", "");
+      }
+      await this.parts.store.write((tx) => changeRules(tx).makeChange(tx, this.parts.context(), what, made));
+    });
   }
 
   setDraft(text: string, replyTo: string | null): void {

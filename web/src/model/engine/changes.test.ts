@@ -2,7 +2,7 @@
 import { beforeEach, expect, test } from "vitest";
 import type { FakeSocket } from "../../platform/testing/fake";
 import { settle } from "../../platform/testing/fake";
-import { lateRules } from "../store/rules";
+import { changeRules } from "../store/rules";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import type { OwnChange } from "../interface/conversation";
 import { BOB, CONVERSATION, event, id, key, ME, message, NOW, saved, sent, Stage } from "../testing/stage";
@@ -56,7 +56,7 @@ const outbox = async (): Promise<string[]> => (await stage.device.store.read((tx
 /** Makes a change on this device. */
 const make = async (n: number, of: string, what: OwnChange): Promise<void> => {
   await stage.device.store.write((tx) =>
-    lateRules(tx).makeChange(
+    changeRules(tx).makeChange(
       tx,
       contextOf(stage.device.parts),
       { id: id(n), conversation: CONVERSATION, key: of },
@@ -243,6 +243,31 @@ test("a message that was never sent is changed in the outbox; one that was is fo
   expect(changes()).toEqual([]);
   await stage.accept(s, 0);
   expect(changes()).toMatchObject([{ id: id(11), body: "1st", of: { id: first, at: sent(s, "send")[0]?.["at"] } }]);
+});
+
+// Found by the interleavings with the seed -2026669769: the message was sent again with its edited body.
+test("a transmitted message is sent again with the body that it was sent with, although an edit waits", async () => {
+  const first = await stage.device.send(BOB, "first");
+  await settle();
+  await edit(9, `${first}.${ME}`, "1st");
+  s = await stage.reconnected(true);
+  expect(sent(s, "send")).toMatchObject([{ id: first, body: "first" }]);
+  expect(changes()).toEqual([]);
+});
+
+test("a reaction that is refused for its rate waits alone", async () => {
+  await deliver(message(1));
+  await react(9, key(1), "👍");
+  s.deliver({ type: "error", code: "rate_limited", message: "x", id: id(9), retry_after_ms: 10_000 });
+  await settle();
+  await stage.device.send(BOB, "next");
+  await settle();
+  expect(sent(s, "send").length).toBe(1);
+  await stage.clock.advance(9_000);
+  expect(changes().length).toBe(1);
+  await stage.clock.advance(2_000);
+  expect(changes().length).toBe(2);
+  expect(changes()[1]).toEqual(changes()[0]);
 });
 
 test("the changes of a message end with it when it is refused", async () => {

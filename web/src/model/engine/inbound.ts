@@ -9,7 +9,7 @@ import { type Micros, otherMember } from "../../protocol/chat";
 import { type ChatEvent, type ServerFrame, waits, type Welcome } from "../../protocol/frames";
 import { StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel } from "../../platform/platform";
-import { accepted, applyEvent, lateRules, refuse } from "../store/rules";
+import { accepted, applyEvent, forgetRefusals, refuse } from "../store/rules";
 import type { Gap, MessageRow } from "../store/rows";
 import { CodeMissing } from "../store/store";
 import type { WriteTx } from "../store/tx";
@@ -209,7 +209,7 @@ export class Inbound {
             lead ??= item.link;
             await tx.putMeta({ name: "clock", offset: this.parts.time.offsetMs });
             await tx.putMeta({ name: "limits", limits: item.welcome.limits });
-            if ((await tx.countRefusals()) > 0) await lateRules(tx).forgetRefusals(tx, contextOf(this.parts));
+            await forgetRefusals(tx, contextOf(this.parts));
             if (!item.welcome.resumed) {
               await noteGap(tx, this.parts);
               if (!(await tx.meta("cursor"))) await tx.putMeta({ name: "replay", live: false, listed: null });

@@ -6,8 +6,7 @@ import { Backoff } from "../../net/backoff";
 import type { Link } from "../../net/link";
 import type { ErrorFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
-import { freeze, hold as store } from "../store/outbox";
-import { lateRules } from "../store/rules";
+import { freeze, hold as store, thaw } from "../store/outbox";
 import { type ChangeRow, type Gap, isChange, type Queued } from "../store/rows";
 import { transmitted } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
@@ -43,6 +42,8 @@ const UNTIL_ANSWER: ReadonlySet<string> = new Set(["answer_awaited", "too_many_n
 
 interface Flight {
   readonly conversation: string;
+  /** It is a reaction, whose rate the server limits for each message. */
+  readonly reaction: boolean;
   readonly timers: readonly Cancel[];
 }
 
@@ -75,6 +76,8 @@ export class Sender {
   private readonly answered = new Set<string>();
   private readonly flights = new Map<string, Flight>();
   private readonly holds = new Map<string, Hold>();
+  /** Until when reactions wait that were too many for their message, by their ids. Nothing waits for them. */
+  private readonly slowed = new Map<string, number>();
   private readonly backoff: Backoff;
   /** Set while the server refuses everything. */
   private hold: { readonly until: number } | null = null;
@@ -146,6 +149,8 @@ export class Sender {
         return;
       }
       this.pause(flight.conversation, error.code, asked);
+    } else if (flight.reaction && error.code === "rate_limited") {
+      this.slowed.set(error.id, this.parts.platform.clock.monotonic() + asked);
     } else {
       this.probing = true;
       this.hold = { until: this.parts.platform.clock.monotonic() + asked + this.backoff.next() };
@@ -176,7 +181,7 @@ export class Sender {
       const at = (await store.read((tx) => tx.typed(id)))?.at ?? null;
       const elapsedMs = platform.clock.monotonic() - refusedAt;
       if (at !== null) time.learnLatest(at + (elapsedMs - aheadMs) * 1000);
-      thawed = await store.write((tx) => lateRules(tx).thaw(tx, contextOf(this.parts), id));
+      thawed = await store.write((tx) => thaw(tx, contextOf(this.parts), id));
     } catch (err) {
       platform.report("a refused time could not be replaced", err);
     }
@@ -201,6 +206,7 @@ export class Sender {
     for (const id of [...this.flights.keys()]) this.endFlight(id);
     this.answered.clear();
     this.holds.clear();
+    this.slowed.clear();
     this.hold = null;
     this.probing = false;
   }
@@ -314,7 +320,7 @@ export class Sender {
       if (!flies) {
         if (this.flights.size >= (this.probing ? 1 : MAX_FLIGHTS)) break;
         picked.push(row.id);
-        this.flights.set(row.id, { conversation, timers: [] });
+        this.flights.set(row.id, { conversation, reaction: false, timers: [] });
       }
       flying++;
       // A message that the server may not have yet holds back the ones behind it.
@@ -324,7 +330,12 @@ export class Sender {
   }
 
   /** Whether the server accepts changes, and the user cannot undo this one any more. */
-  private mayGo({ notBefore = 0 }: ChangeRow): boolean {
+  private mayGo({ id, notBefore = 0 }: ChangeRow): boolean {
+    const slowed = (this.slowed.get(id) ?? 0) - this.parts.platform.clock.monotonic();
+    if (slowed > 0) {
+      this.wakeAfter(slowed);
+      return false;
+    }
     const wait = notBefore - this.parts.platform.clock.now();
     // A longer wait was set before this device's clock was put back.
     if (wait <= 0 || wait > MAX_UNDO_MS) return this.parts.limits.all.get().changes;
@@ -337,6 +348,7 @@ export class Sender {
     const { clock } = this.parts.platform;
     this.flights.set(row.id, {
       conversation: row.conversation,
+      reaction: isChange(row) && row.kind === "react",
       timers: [
         clock.after(DOUBT_MS, () => link.doubt()),
         clock.after(GIVE_UP_MS, () => {

@@ -17,7 +17,7 @@ import type { Fields } from "../../protocol/fields";
 import type { MessageRef } from "../../protocol/frames";
 import type { OwnChange } from "../interface/conversation";
 import type { ChangeRow, MessageRow } from "./rows";
-import type { BaseRules, Changed, RuleContext, WriteTx } from "./tx";
+import type { BaseRules, Changed, ChangeRules, RuleContext, WriteTx } from "./tx";
 
 /** How long a deletion can be undone, in ms. */
 export const UNDO_MS = 5_000;
@@ -48,8 +48,8 @@ function isHere(row: MessageRow): boolean {
   return row.status === "waiting" && row.at === null;
 }
 
-export class MessageChanges {
-  readonly base: BaseRules;
+export class MessageChanges implements ChangeRules {
+  private readonly base: BaseRules;
 
   constructor(base: BaseRules) {
     this.base = base;

@@ -24,7 +24,14 @@ import {
   type RowStatus,
   WAITING,
 } from "./rows";
-import { type BaseRules, type LateRules, emptyConversation, type RuleContext, RulesMissing, type WriteTx } from "./tx";
+import {
+  type BaseRules,
+  type ChangeRules,
+  emptyConversation,
+  type RuleContext,
+  RulesMissing,
+  type WriteTx,
+} from "./tx";
 
 export type { RuleContext } from "./tx";
 
@@ -39,7 +46,8 @@ const BACKFILL_AFTER_MS = 3_000;
 const MAX_AHEAD: Micros = 60_000_000;
 /** The refusal code for a recipient without an account. */
 const GONE = "recipient_unknown";
-/** At most this many refusals of messages that are not on this device are kept. */
+/** Refusals of messages that are not on this device are kept for this long, and at most this many of them. */
+const REFUSALS_LAST_MS = 31 * 24 * 3_600_000;
 const MAX_REFUSALS = 500;
 /** The length of the server's previews. */
 const PREVIEW_UNITS = 400;
@@ -57,13 +65,13 @@ export async function applyEvent(tx: WriteTx, context: RuleContext, event: ChatE
     }
     case "change":
     case "changed":
-      return await lateRules(tx).applyChange(tx, context, event.type === "changed", event.change);
+      return await changeRules(tx).applyChange(tx, context, event.type === "changed", event.change);
     case "corrected":
       return await applySaved(tx, context, event.message);
     case "delivered":
       if (otherMember(event.conversation, context.uid) === null) return false;
       for (const ref of event.messages) await applyDelivered(tx, context, event.conversation, ref, event.delivered_at);
-      if (event.changes.length > 0) await lateRules(tx).changesDelivered(tx, event.changes);
+      if (event.changes.length > 0) await changeRules(tx).changesDelivered(tx, event.changes);
       return true;
     case "refused":
       if (otherMember(event.conversation, context.uid) === null) return false;
@@ -153,7 +161,7 @@ async function applyMessage(
   const readBackfill = await tx.backfill(`read:${message.conversation}`);
   if (readBackfill && readBackfill.at === message.at) await tx.deleteBackfill(readBackfill.key);
   if (saved?.changes !== undefined || (await tx.hasChanges()))
-    row = await lateRules(tx).withChanges(tx, row, saved?.changes);
+    row = await changeRules(tx).withChanges(tx, row, saved?.changes);
   await tx.putMessage(row);
   tx.added.push(row);
   let conversation = await conversationOf(tx, context, message.conversation);
@@ -192,7 +200,7 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
   const { saved } = step;
   const changed =
     content && (row.settled ?? row.changes ?? saved?.changes)
-      ? await lateRules(tx).withChanges(tx, row, saved?.changes, content.body)
+      ? await changeRules(tx).withChanges(tx, row, saved?.changes, content.body)
       : { ...row, body: content?.body ?? row.body };
   const { queue, heard: before, ...rest } = changed;
   const heard = saved ? undefined : before;
@@ -318,10 +326,10 @@ async function applyRefused(
 /** Marks a message as refused, which removes it from the outbox, unless it is known to be delivered; or ends a change. */
 export async function refuse(tx: WriteTx, row: Queued, { code, message }: Refusal): Promise<void> {
   const refusal = { code, message };
-  if (isChange(row)) await lateRules(tx).changeRefused(tx, row, refusal);
+  if (isChange(row)) await changeRules(tx).changeRefused(tx, row, refusal);
   else {
     await advance(tx, row, { status: "refused", refusal });
-    if (row.settled && row.status !== "delivered") await lateRules(tx).dropChanges(tx, row);
+    if (row.settled && row.status !== "delivered") await changeRules(tx).dropChanges(tx, row);
   }
   await release(tx, row.conversation);
   if (refusal.code === GONE) await noteGone(tx, row.to);
@@ -344,7 +352,7 @@ async function noteGone(tx: WriteTx, uid: string): Promise<void> {
 export async function accepted(tx: WriteTx, id: string, acceptedAt: Micros): Promise<void> {
   const row = await tx.queued(id);
   if (!row) return;
-  if (isChange(row)) await lateRules(tx).storeChange(tx, { ...row, status: "sent" });
+  if (isChange(row)) await changeRules(tx).storeChange(tx, { ...row, status: "sent" });
   else await advance(tx, row, { status: "sent", acceptedAt });
   await release(tx, row.conversation);
 }
@@ -396,6 +404,24 @@ export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, 
   await tx.putConversation({ ...rest, myRead, unread, ...(unsent === undefined ? {} : { readUnsent: unsent }) });
 }
 
+/**
+ * Deletes refusals of messages that never arrived here: those too old for the server to accept the message (DESIGN §3),
+ * and the oldest beyond {@link MAX_REFUSALS}.
+ */
+export async function forgetRefusals(tx: WriteTx, context: RuleContext): Promise<void> {
+  if ((await tx.countRefusals()) === 0) return;
+  const kept = [];
+  for (const backfill of await tx.refusals()) {
+    // The absolute value also covers rows that were dated by a clock far ahead.
+    if (Math.abs(context.now - backfill.since) > REFUSALS_LAST_MS) await tx.deleteBackfill(backfill.key);
+    else kept.push(backfill);
+  }
+  if (kept.length <= MAX_REFUSALS) return;
+  kept.sort((a, b) => a.since - b.since || a.at - b.at);
+  // Deletes a tenth more than needed, so that this seldom runs.
+  for (const backfill of kept.slice(0, kept.length - MAX_REFUSALS * 0.9)) await tx.deleteBackfill(backfill.key);
+}
+
 async function noteBackfill(
   tx: WriteTx,
   context: RuleContext,
@@ -409,8 +435,7 @@ async function noteBackfill(
     tries: 0,
     ...(backfill.kind === "refused" ? {} : { due: context.now + BACKFILL_AFTER_MS }),
   });
-  if (backfill.kind === "refused" && (await tx.countRefusals()) > MAX_REFUSALS)
-    await lateRules(tx).forgetRefusals(tx, context);
+  if (backfill.kind === "refused" && (await tx.countRefusals()) > MAX_REFUSALS) await forgetRefusals(tx, context);
 }
 
 async function conversationOf(tx: WriteTx, context: RuleContext, id: string): Promise<ConversationRow> {
@@ -432,8 +457,8 @@ export function touched(context: RuleContext, row: ConversationRow, message: Mes
   };
 }
 
-/** What ./late is built on. */
-export const BASE: BaseRules = {
+/** What ./changes is built on. */
+const BASE: BaseRules = {
   messageKey,
   otherMember,
   validMessageId,
@@ -441,22 +466,19 @@ export const BASE: BaseRules = {
   emptyConversation,
   WAITING,
   MAX_AHEAD,
-  MAX_REFUSALS,
   isPreview,
   withNewestPreview,
   previewOf,
-  moveMyRead,
-  touched,
   noteBackfill,
 };
 
-/** Loads the rules that are not part of the first load. */
-export async function loadLateRules(): Promise<LateRules> {
-  return new (await loadCode(() => import("./late"))).Late(BASE);
+/** Loads the rules of changes, which are not part of the first load. */
+export async function loadChangeRules(): Promise<ChangeRules> {
+  return new (await loadCode(() => import("./changes"))).MessageChanges(BASE);
 }
 
-/** Returns the late rules. Throws RulesMissing if they are not loaded, since a transaction cannot wait for code. */
-export function lateRules(tx: WriteTx): LateRules {
-  if (tx.late) return tx.late;
+/** Returns the rules of changes. Throws RulesMissing if they are not loaded, since a transaction cannot wait for code. */
+export function changeRules(tx: WriteTx): ChangeRules {
+  if (tx.rules) return tx.rules;
   throw new RulesMissing();
 }

@@ -1,18 +1,13 @@
 import type { Row } from "../../platform/database";
-import type { MessageChanges } from "./changes";
+import { changeRules, moveMyRead, touched } from "./rules";
 import type { ChangeRow, ConversationRow, DraftRow, StoredMessage } from "./rows";
-import type { WriteTx } from "./tx";
+import { emptyConversation, type WriteTx } from "./tx";
 
 /**
  * Stores what only this device has of rows that were in memory: the outbox with its changes, refused messages, drafts
  * and unsent read marks. `rows` returns the rows of a store. The server sends the others again.
  */
-export async function salvage(
-  late: MessageChanges,
-  tx: WriteTx,
-  rows: (store: string) => readonly Row[],
-): Promise<void> {
-  const { moveMyRead, emptyConversation, touched } = late.base;
+export async function salvage(tx: WriteTx, rows: (store: string) => readonly Row[]): Promise<void> {
   for (const { id, myRead, readUnsent } of rows("conversations") as readonly ConversationRow[]) {
     const row = await tx.conversation(id);
     if (row && readUnsent !== undefined && myRead > row.myRead) await moveMyRead(tx, row, myRead, readUnsent);
@@ -27,9 +22,9 @@ export async function salvage(
     const context = { uid: row.from, now: typedAt, serverNow: row.at ?? typedAt * 1000 };
     await tx.putConversation(touched(context, known, row));
   }
-  for (const row of rows("changes") as readonly Row[] as readonly ChangeRow[]) {
+  for (const row of rows("changes") as readonly ChangeRow[]) {
     if (row.queue === undefined || (await tx.change(row.id))) continue;
-    await late.storeChange(tx, row);
+    await changeRules(tx).storeChange(tx, row);
     last = Math.max(last, row.queue);
   }
   await tx.putMeta({ name: "queue", last });

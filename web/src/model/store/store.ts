@@ -13,8 +13,9 @@ import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
 import { prune } from "./prune";
-import { lateRules, loadLateRules } from "./rules";
-import { type LateRules, ReadTx, RulesMissing, WriteTx } from "./tx";
+import { loadChangeRules } from "./rules";
+import { salvage } from "./salvage";
+import { type ChangeRules, ReadTx, RulesMissing, WriteTx } from "./tx";
 
 /**
  * The delay before a lost database is opened again. A sign-out in another tab, which also closes it, is known by then.
@@ -44,13 +45,13 @@ export class LocalStore {
   private closed = false;
   private probing: Cancel | null = null;
   private replacing: Promise<void> | null = null;
-  private rules: LateRules | null;
+  private rules: ChangeRules | null;
 
   /**
-   * Opens the store. Never rejects: without storage, the data stays in memory. Tests pass the late rules, so that
+   * Opens the store. Never rejects: without storage, the data stays in memory. Tests pass the rules of changes, so that
    * nothing is loaded while their clock stands still.
    */
-  static async open(platform: Platform, uid: string, rules: LateRules | null = null): Promise<LocalStore> {
+  static async open(platform: Platform, uid: string, rules: ChangeRules | null = null): Promise<LocalStore> {
     const name = databaseName(uid);
     try {
       return new LocalStore(platform, name, await platform.storage.open(name, SHAPE), rules);
@@ -60,7 +61,7 @@ export class LocalStore {
     }
   }
 
-  private constructor(platform: Platform, name: string, db: Database, rules: LateRules | null) {
+  private constructor(platform: Platform, name: string, db: Database, rules: ChangeRules | null) {
     this.rules = rules;
     this.platform = platform;
     this.name = name;
@@ -137,9 +138,9 @@ export class LocalStore {
     }
     try {
       // A transaction cannot wait for code, so this is between two attempts.
-      this.rules = await loadLateRules();
+      this.rules = await loadChangeRules();
     } catch (cause) {
-      throw new CodeMissing("late rules could not be loaded", { cause });
+      throw new CodeMissing("the rules of changes could not be loaded", { cause });
     }
     return await this.writeOrPrune(body);
   }
@@ -166,7 +167,6 @@ export class LocalStore {
     this.probeLater();
     try {
       const overlay = await this.platform.storage.openOverlay(() => this.disk, SHAPE);
-      this.rules ??= await loadLateRules(); // to salvage rows
       this.overlay ??= overlay;
     } catch (err) {
       this.platform.report("new messages cannot be shown while the disk is full", err);
@@ -244,7 +244,7 @@ export class LocalStore {
 
   private readonly salvageRows: Salvage = async (writes, rows) => {
     const tx = new WriteTx(writes, this.rules);
-    await lateRules(tx).salvage(tx, rows);
+    await salvage(tx, rows);
     await tx.flush();
   };
 

@@ -2,7 +2,7 @@
 import type { messageKey, Micros, otherMember, validMessageId } from "../../protocol/chat";
 import type { Fields } from "../../protocol/fields";
 import type { MessageRef } from "../../protocol/frames";
-import type { Reads, Row, Writes } from "../../platform/database";
+import type { Reads, Writes } from "../../platform/database";
 import type { OwnChange } from "../interface/conversation";
 import { Changes } from "./change";
 import {
@@ -38,8 +38,8 @@ export interface RuleContext {
   readonly serverNow: Micros;
 }
 
-/** Rules that most transactions do not need (./late). Their code is loaded when a transaction first needs them. */
-export interface LateRules {
+/** The rules of changes (./changes). Their code is loaded when a transaction first needs them. */
+export interface ChangeRules {
   /** Applies an event `change`, or `changed` if it is the user's own. Returns false for one that makes no sense. */
   applyChange(tx: WriteTx, context: RuleContext, own: boolean, event: Fields): Promise<boolean>;
   /** The user's own changes were delivered. */
@@ -56,16 +56,10 @@ export interface LateRules {
   dropChanges(tx: WriteTx, row: MessageRow): Promise<void>;
   /** Makes a change of the user. */
   makeChange(tx: WriteTx, context: RuleContext, what: Changed, change: OwnChange): Promise<void>;
-  /** See ./thaw. */
-  thaw(tx: WriteTx, context: RuleContext, id: string): Promise<boolean>;
-  /** See ./salvage. */
-  salvage(tx: WriteTx, rows: (store: string) => readonly Row[]): Promise<void>;
-  /** See ./late. */
-  forgetRefusals(tx: WriteTx, context: RuleContext): Promise<void>;
 }
 
 /**
- * What the late rules use of the first load. It is passed to them, because an import would move it into another chunk.
+ * What the rules of changes use of the first load. It is passed to them, because an import would move it into another chunk.
  */
 export interface BaseRules {
   readonly messageKey: typeof messageKey;
@@ -76,12 +70,9 @@ export interface BaseRules {
   readonly WAITING: number;
   /** See ./rules. */
   readonly MAX_AHEAD: number;
-  readonly MAX_REFUSALS: number;
   isPreview(row: ConversationRow, message: MessageRow): boolean;
   withNewestPreview(tx: WriteTx, conversation: ConversationRow): Promise<ConversationRow>;
   previewOf(row: MessageRow): string;
-  moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, since: number | null): Promise<void>;
-  touched(context: RuleContext, row: ConversationRow, message: MessageRow): ConversationRow;
   noteBackfill(tx: WriteTx, context: RuleContext, backfill: Omit<Backfill, "since" | "due" | "tries">): Promise<void>;
 }
 
@@ -94,7 +85,7 @@ export interface Changed {
   readonly key: string;
 }
 
-/** A transaction needs {@link LateRules}, which are not loaded. The store loads them and runs it again. */
+/** A transaction needs {@link ChangeRules}, which are not loaded. The store loads them and runs it again. */
 export class RulesMissing extends Error {}
 
 /** A read transaction. */
@@ -264,7 +255,7 @@ export class ReadTx {
 export class WriteTx extends ReadTx {
   private readonly writes: Writes;
   /** Null: not loaded. */
-  readonly late: LateRules | null;
+  readonly rules: ChangeRules | null;
   private anyChanges: boolean | null = null;
   private readonly known = new Map<string, ConversationRow | undefined>();
   private readonly knownBackfills = new Map<string, Backfill | undefined>();
@@ -273,10 +264,10 @@ export class WriteTx extends ReadTx {
   /** Messages of the server that this device did not have, in the order of the rules that stored them. */
   readonly added: MessageRow[] = [];
 
-  constructor(writes: Writes, rules: LateRules | null) {
+  constructor(writes: Writes, rules: ChangeRules | null) {
     super(writes);
     this.writes = writes;
-    this.late = rules;
+    this.rules = rules;
   }
 
   /** Whether changes may be known of messages that are not on this device. */

@@ -11,11 +11,9 @@ import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Presence } from "../interface/chat";
 import { ServerLimits } from "../limits";
-import { Late } from "../store/late";
-import { BASE } from "../store/rules";
 import { LocalStore } from "../store/store";
 import { enqueue } from "../store/outbox";
-import { moveMyRead } from "../store/rules";
+import { loadChangeRules, moveMyRead } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { emptyConversation } from "../store/tx";
 import { ServerTime } from "../time";
@@ -68,7 +66,7 @@ export class Device {
   private readonly restartEngine: () => Promise<void>;
 
   static async start(platform: FakePlatform, uid: string, options: DeviceOptions = {}): Promise<Device> {
-    const device = new Device(platform, uid, await LocalStore.open(platform, uid, new Late(BASE)), options);
+    const device = new Device(platform, uid, await LocalStore.open(platform, uid, await loadChangeRules()), options);
     await device.engine.start();
     let { full } = device.store;
     device.store.storage.subscribe(() => {
