@@ -193,7 +193,12 @@ export const en = {
     removed: "Deleted from this device",
     deleted: "Message deleted",
     edited: "Edited",
+    editedAt: (when: string) => `Edited ${when}`,
+    changeWaits: "A change waits to be sent",
     reacted: (who: string, emoji: string) => `${who} reacted with ${emoji}`,
+    both: (name: string) => `You and ${name}`,
+    spokenEdited: (who: string, text: string) => `${who} edited a message: ${text}`,
+    spokenDeleted: (who: string) => `${who} deleted a message`,
     spokenNew: (who: string, text: string) => `${who}: ${text}`,
 
     block: (name: string) => `Block ${name}`,
