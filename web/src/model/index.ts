@@ -23,7 +23,6 @@ export type { ConversationList, ConversationSummary, DirectorySearch, UserList }
 export type { StorageState } from "./interface/storage";
 export type { Outcome, Problem } from "./interface/outcome";
 export type { User } from "./interface/user";
-export { UNDO_MS } from "./interface/conversation";
 export type {
   Conversation,
   Draft,

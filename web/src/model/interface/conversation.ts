@@ -57,9 +57,6 @@ export interface Message {
   readonly reverted?: Refusal & { readonly kind: string };
 }
 
-/** How long a deletion can be undone, in ms. */
-export const UNDO_MS = 5_000;
-
 /** What a user can do to a message that was sent. Only the sender edits or deletes it. */
 export type OwnChange =
   | { readonly kind: "edit"; readonly body: string }

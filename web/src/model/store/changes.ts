@@ -19,6 +19,8 @@ import type { OwnChange } from "../interface/conversation";
 import type { ChangeRow, MessageRow } from "./rows";
 import type { BaseRules, Changed, ChangeRules, RuleContext, WriteTx } from "./tx";
 
+/** How long a deletion can be undone, in ms. The view shows the offer for as long (see changing.ts). */
+const UNDO_MS = 5_000;
 /** Changes are kept for at most this many messages that are not on this device. */
 const MAX_KEPT = 500;
 
@@ -276,7 +278,7 @@ export class MessageChanges implements ChangeRules {
     const row = await this.changeable(tx, context, what, true);
     if (!row) return;
     if (!isHere(row)) {
-      await this.make(tx, context, what, row, { kind: "delete", notBefore: context.now + this.base.UNDO_MS });
+      await this.make(tx, context, what, row, { kind: "delete", notBefore: context.now + UNDO_MS });
       return;
     }
     await this.dropChanges(tx, row);

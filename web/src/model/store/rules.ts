@@ -14,7 +14,6 @@ import {
 import type { ChatEvent, MessageRef } from "../../protocol/frames";
 import { loadCode } from "../../platform/code";
 import { cut } from "../../protocol/text";
-import { UNDO_MS } from "../interface/conversation";
 import {
   type Backfill,
   type ConversationRow,
@@ -467,7 +466,6 @@ const BASE: BaseRules = {
   emptyConversation,
   WAITING,
   MAX_AHEAD,
-  UNDO_MS,
   isPreview,
   withNewestPreview,
   previewOf,

@@ -70,7 +70,6 @@ export interface BaseRules {
   readonly WAITING: number;
   /** See ./rules. */
   readonly MAX_AHEAD: number;
-  readonly UNDO_MS: number;
   isPreview(row: ConversationRow, message: MessageRow): boolean;
   withNewestPreview(tx: WriteTx, conversation: ConversationRow): Promise<ConversationRow>;
   previewOf(row: MessageRow): string;

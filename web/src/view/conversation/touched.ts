@@ -4,7 +4,7 @@
 export { default as MessageMenu } from "./MessageMenu.svelte";
 export { default as EditDialog } from "./EditDialog.svelte";
 export { default as Reverted } from "./Reverted.svelte";
-export { changeMessage, deleteForAll } from "./changing";
+export { Changing } from "./changing";
 export { follow } from "./gestures";
 export { default as JumpButton } from "./JumpButton.svelte";
 export { default as AskLine } from "../notifications/AskLine.svelte";
