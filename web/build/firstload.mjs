@@ -34,6 +34,8 @@ const LATER = [
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
   "../functions/password/common.txt?raw", // when somebody types a new password
+  "src/model/store/changes.ts", // with the first edit, deletion or reaction
+  "src/protocol/emoji.ts", // with the first own reaction
   "src/platform/memory.ts", // in browsers that deny storage
   "src/platform/overlay.ts", // on full disks
 ];

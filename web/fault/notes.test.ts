@@ -66,6 +66,7 @@ describe("the notes of a device", () => {
           type: "delivered",
           ...to,
           messages: [ref],
+          changes: [],
           delivered_at: context.serverNow + repeat,
         }),
       );

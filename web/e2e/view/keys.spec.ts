@@ -51,14 +51,14 @@ test("Ctrl+K searches, Alt and the arrows go through the chats, Escape leaves", 
 
   // Up from the empty field to the newest message, and back.
   const newest = page.getByRole("article").last();
-  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Shift+ArrowUp");
   await expect(newest).toBeFocused();
   await page.keyboard.press("ArrowUp");
   await expect(newest).not.toBeFocused();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowDown");
   await expect(box).toBeFocused();
-  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Shift+ArrowUp");
   await page.keyboard.press("r");
   await expect(page.getByRole("button", { name: en.conversation.replyCancel })).toBeVisible();
   await expect(box).toBeFocused();

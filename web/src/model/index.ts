@@ -24,7 +24,16 @@ export type { ConversationList, ConversationSummary, DirectorySearch, UserList }
 export type { StorageState } from "./interface/storage";
 export type { Outcome, Problem } from "./interface/outcome";
 export type { User } from "./interface/user";
-export type { Conversation, Draft, Message, MessageState, Quote, Refusal, Timeline } from "./interface/conversation";
+export type {
+  Conversation,
+  Draft,
+  Message,
+  MessageState,
+  OwnChange,
+  Quote,
+  Refusal,
+  Timeline,
+} from "./interface/conversation";
 export type {
   Admin,
   AdminCalls,

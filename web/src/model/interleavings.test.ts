@@ -1,10 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { conversationId, messageKey } from "../protocol/chat";
+import { uuidv7 } from "../protocol/uuid";
 import { FakeClock } from "../platform/testing/clock";
 import { FakeBrowser, FakePlatform, settle } from "../platform/testing/fake";
 import { databaseName } from "./store/store";
 import { messagePath, type MessageRow } from "./store/rows";
+import { contextOf } from "./engine/ports";
+import type { OwnChange } from "./interface/conversation";
+import { changeRules } from "./store/rules";
 import { Device } from "./testing/device";
 import { ModelServer } from "./testing/server";
 
@@ -18,6 +22,8 @@ const START_MS = 1_795_348_800_000;
 
 type Command =
   | { readonly do: "send"; readonly device: number; readonly reply: boolean }
+  /** Changes the message number `nth`, if it is on the device. */
+  | { readonly do: "change"; readonly device: number; readonly nth: number; readonly kind: OwnChange["kind"] }
   | { readonly do: "read"; readonly device: number }
   | { readonly do: "open"; readonly device: number }
   | { readonly do: "pass"; readonly ms: number }
@@ -37,6 +43,15 @@ const device = fc.nat({ max: 3 });
 const skew = fc.constantFrom(0, 0, -1_500, 2_000, 86_400_000, -86_400_000);
 const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 8, arbitrary: fc.record({ do: fc.constant("send" as const), device, reply: fc.boolean() }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant("change" as const),
+      device,
+      nth: fc.nat({ max: 9 }),
+      kind: fc.constantFrom("edit" as const, "edit" as const, "react" as const, "delete" as const, "undo" as const),
+    }),
+  },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("read" as const), device }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("open" as const), device }) },
   {
@@ -126,6 +141,9 @@ class World {
       case "send":
         await this.send(c.device, c.reply);
         return;
+      case "change":
+        await this.change(c.device, c.nth, c.kind);
+        return;
       case "read": {
         const running = this.devices[c.device]?.running;
         const rows = running ? await running.store.read((tx) => tx.messagesFrom(CONVERSATION, 0)) : [];
@@ -207,6 +225,30 @@ class World {
       });
     } catch {
       // The device is being killed, and the user saw an error.
+    }
+  }
+
+  private async change(i: number, nth: number, kind: OwnChange["kind"]): Promise<void> {
+    const { running, uid } = this.devices[i] ?? {};
+    const typed = this.typed[nth];
+    if (!running || !typed) return;
+    const { key } = typed;
+    const body = `edit ${++this.count}`;
+    const what = { id: uuidv7(this.clock.now(), running.platform.random.bytes(10)), conversation: CONVERSATION, key };
+    const emoji = ["", "👍", "🎉"][this.count % 3] ?? "";
+    const change = kind === "edit" ? { kind, body } : kind === "react" ? { kind, emoji } : { kind };
+    try {
+      const gone = await running.store.write(async (tx) => {
+        const before = await tx.message(CONVERSATION, key);
+        await changeRules(tx).makeChange(tx, contextOf(running.parts), what, change);
+        const after = await tx.message(CONVERSATION, key);
+        return { never: before && !after, edited: after && !after.settled && after.body !== before?.body };
+      });
+      // It was never sent, so it never existed, or it was sent with the new text.
+      if (gone.never) this.typed = this.typed.filter((t) => t.key !== key);
+      if (gone.edited && typed.uid === uid) typed.body = body;
+    } catch {
+      // The storage is full, and the user saw an error.
     }
   }
 
@@ -313,9 +355,15 @@ class World {
         `device ${i} shows what nobody typed`,
       ).toEqual([]);
       expect(
-        messages.map((m) => [m.key, m.body, m.at]),
-        `device ${i} shows other texts or times than the archive`,
-      ).toEqual(here.map((key) => [key, saved.get(key)?.body, saved.get(key)?.at]));
+        messages.map((m) => [m.key, m.body, m.changes, m.at]),
+        `device ${i} shows other texts, changes or times than the archive`,
+      ).toEqual(
+        here.map((key) => {
+          const message = saved.get(key);
+          const shown = message && this.server.archive.shown(message);
+          return [key, shown?.body, shown?.changes, message?.at];
+        }),
+      );
       for (const t of this.typed)
         if (!this.changed.has(t.key)) expect(saved.get(t.key)?.body, "the archive has another text").toBe(t.body);
       order ??= here;

@@ -113,6 +113,14 @@ export class ArchiveApi {
     return found;
   }
 
+  /** Returns the messages of which a change was saved at `since` or later. `reload`: too many; none are listed. */
+  changes(since: Micros, cursor: string | null): Promise<ListPage<SavedMessage> & { readonly reload: boolean }> {
+    return this.http.read({ method: "GET", path: "messages/changes", query: { since, cursor } }, (answer) => ({
+      ...this.page(answer, "messages", readSavedMessage),
+      reload: new Fields("changes", answer).optionalBool("reload"),
+    }));
+  }
+
   /** All users but the caller, by name. */
   users(query: string, cursor: string | null, limit: number): Promise<ListPage<PublicUser>> {
     return this.http.read({ method: "GET", path: "users", query: { q: query, cursor, limit } }, (answer) =>

@@ -1,9 +1,20 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type Change, type Changes, changedBody, changesOf, mergeChanges, readChange, validEmoji } from "./changes";
+import {
+  type Change,
+  type Changes,
+  changedBody,
+  changesOf,
+  includesChanges,
+  mergeChanges,
+  noChanges,
+  readChange,
+  readChanges,
+} from "./changes";
+import { validEmoji } from "./emoji";
 import table from "./emoji.json";
-import { Malformed } from "./fields";
+import { Fields, Malformed } from "./fields";
 
 const shared = (path: string): string =>
   readFileSync(new URL(`../../../realtime/chat/${path}`, import.meta.url), "utf8");
@@ -37,8 +48,8 @@ describe("events with changes", () => {
   );
 
   test.each(frames.map((g) => [g.name, g] as const))("%s", (_, g) => {
-    if (g.valid) expect(g.frame.event).toMatchObject(readChange(g.frame.event));
-    else expect(() => readChange(g.frame.event)).toThrow(Malformed);
+    if (g.valid) expect(g.frame.event).toMatchObject(readChange(new Fields("change", g.frame.event)));
+    else expect(() => readChange(new Fields("change", g.frame.event))).toThrow(Malformed);
   });
 
   test("there are some", () => expect(frames.length).toBeGreaterThan(5));
@@ -78,6 +89,32 @@ describe("a sum", () => {
         expect(mergeChanges(a, {})).toEqual(a);
       }),
     );
+  });
+});
+
+describe("the changes of a saved message", () => {
+  test.each(golden.map((g) => [g.name, g.want] as const))("%s", (_, want) => {
+    const read = readChanges(new Fields("changes", want));
+    expect(read).toEqual(want);
+    expect(noChanges(read)).toBe(Object.keys(want).length === 0);
+    expect(includesChanges(read, want)).toBe(true);
+    expect(includesChanges({}, want)).toBe(noChanges(want));
+  });
+
+  test("a malformed part is left out", () => {
+    const place = { at: 2, id: "b" };
+    expect(
+      readChanges(
+        new Fields("changes", {
+          edited: { at: 1, id: "a" },
+          deleted: 7,
+          reactions: { ann: { ...place, emoji: "👍" }, ben: { id: "c" }, cem: 1 },
+        }),
+      ),
+    ).toEqual({ reactions: { ann: { ...place, emoji: "👍" } } });
+    expect(readChanges(new Fields("changes", { reactions: [], edited: { ...place, body: "x" } }))).toEqual({
+      edited: { ...place, body: "x" },
+    });
   });
 });
 

@@ -3,15 +3,7 @@
  * tested against the same cases (realtime/chat/testdata/changes.json).
  */
 import type { Micros } from "./chat";
-import table from "./emoji.json";
-import { Fields } from "./fields";
-
-const emoji = new Set(table.emoji.split(" "));
-
-/** Whether the text is exactly one emoji of the table, which the server has too. */
-export function validEmoji(text: string): boolean {
-  return emoji.has(text);
-}
+import type { Fields } from "./fields";
 
 /** An edit, a deletion for everyone, or a reaction. */
 export interface Change {
@@ -31,8 +23,7 @@ export interface Change {
 }
 
 /** Reads the change of an event `change` or `changed`. Throws Malformed if a required field is missing. */
-export function readChange(value: unknown): Change {
-  const f = new Fields("change", value);
+export function readChange(f: Fields): Change {
   const of = f.object("of");
   const emoji = f.optionalText("emoji");
   const kind = f.text("kind");
@@ -80,7 +71,11 @@ export interface Changes {
  * Returns the effect of a change alone on its message. It is empty if the kind is unknown, if the sender edits or
  * deletes the message of another person, or is not in the conversation.
  */
-export function changesOf(c: Change): Changes {
+export function changesOf(
+  c: Pick<Change, "id" | "conversation" | "from" | "at" | "kind" | "body" | "emoji"> & {
+    readonly of: Pick<Change["of"], "from">;
+  },
+): Changes {
   if (!c.conversation.split("~").includes(c.from)) return {};
   const place = { at: c.at, id: c.id };
   const own = c.from === c.of.from;
@@ -104,6 +99,52 @@ export function mergeChanges(a: Changes, b: Changes): Changes {
   for (const [uid, reaction] of Object.entries(b.reactions ?? {}))
     reactions[uid] = later(Object.hasOwn(reactions, uid) ? reactions[uid] : undefined, reaction, emojiOf) ?? reaction;
   return { ...(edited && { edited }), ...(Object.keys(reactions).length > 0 && { reactions }) };
+}
+
+/** Reads the changes of a saved message. A part that is malformed is left out, as if it were not known yet. */
+export function readChanges(f: Fields): Changes {
+  const edited = part(f, "edited", (of) => ({ ...placeOf(of), body: of.textOrEmpty("body") }));
+  const deleted = part(f, "deleted", placeOf);
+  const by = part(f, "reactions", (of) => of);
+  const reactions: Record<string, Reaction> = {};
+  for (const [uid] of by?.entries() ?? []) {
+    const reaction =
+      by && part(by, uid, (of) => ({ ...placeOf(of), ...(of.has("emoji") && { emoji: of.text("emoji") }) }));
+    if (reaction) reactions[uid] = reaction;
+  }
+  return mergeChanges({ ...(edited && { edited }), ...(deleted && { deleted }), reactions }, {});
+}
+
+function placeOf(f: Fields): Place {
+  return { at: f.integer("at", 1), id: f.text("id") };
+}
+
+function part<T>(f: Fields, name: string, read: (of: Fields) => T): T | undefined {
+  try {
+    return f.has(name) ? read(f.object(name)) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Whether `part` adds nothing to `whole`. */
+export function includesChanges(whole: Changes, part: Changes): boolean {
+  return asText(mergeChanges(whole, part)) === asText(whole);
+}
+
+/** Whether there are none. */
+export function noChanges(changes: Changes): boolean {
+  return asText(changes) === asText({});
+}
+
+/** Returns a text that is the same for the same changes. */
+function asText({ edited, deleted, reactions = {} }: Changes): string {
+  const by = Object.entries(reactions).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([
+    edited && [edited.at, edited.id, edited.body],
+    deleted && [deleted.at, deleted.id],
+    by.map(([uid, r]) => [uid, r.at, r.id, r.emoji]),
+  ]);
 }
 
 /** Returns the body of the changed message, which had the given body when it was sent. */

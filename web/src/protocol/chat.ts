@@ -3,6 +3,8 @@
  * A server sends its own in `welcome`.
  */
 
+import type { Fields } from "./fields";
+
 /** Microseconds since the epoch. A number holds them exactly until the year 2255. */
 export type Micros = number;
 
@@ -25,6 +27,8 @@ export interface ChatMessage {
 /** A saved message. */
 export interface SavedMessage extends ChatMessage {
   readonly delivered_at: Micros;
+  /** What became of it after it was sent. `body` has these changes. ./changes reads and checks it. */
+  readonly changes?: Fields;
 }
 
 const UID = /^[A-Za-z0-9_-]{1,128}$/;

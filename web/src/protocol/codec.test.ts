@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { checkBody, validMessageId, validUid } from "./chat";
 import { decodeFrame, encodeFrame } from "./codec";
-import { Malformed } from "./fields";
+import { Fields, Malformed } from "./fields";
 import { type ClientFrame, LIMITS } from "./frames";
 
 interface Golden {
@@ -20,8 +20,8 @@ function golden(file: string): Golden[] {
 
 const text = (g: Golden): string => (typeof g.frame === "string" ? g.frame : JSON.stringify(g.frame));
 
-/** Whether a frame has an event that ./changes reads. The codec, which is loaded first, skips it like an unknown one. */
-function isChange(frame: unknown): boolean {
+/** Whether a frame has an event whose fields ./changes reads (see changes.test.ts). */
+function isChange(frame: unknown): frame is { event: { type: string } } {
   const event = (frame as { event?: { type?: unknown } } | null)?.event;
   return event?.type === "change" || event?.type === "changed";
 }
@@ -29,7 +29,11 @@ function isChange(frame: unknown): boolean {
 describe("frames of the server", () => {
   for (const g of golden("server.json")) {
     if (isChange(g.frame)) {
-      test(g.name, () => expect(decodeFrame(text(g))).toMatchObject({ type: "event", event: { type: "unknown" } }));
+      const { event } = g.frame;
+      test(g.name, () => {
+        const change = new Fields("frame.event", event);
+        expect(decodeFrame(text(g))).toMatchObject({ event: { type: event.type, change } });
+      });
       continue;
     }
     test(g.name, () => {
@@ -40,11 +44,18 @@ describe("frames of the server", () => {
       const frame = decodeFrame(text(g));
       const unknown = frame.type === "unknown" || (frame.type === "event" && frame.event.type === "unknown");
       expect(unknown).toBe(g.ignored === true);
+      const { event } = g.frame as { event?: { changes?: unknown[] } };
+      if (frame.type === "event" && "changes" in frame.event) expect(frame.event.changes).toEqual(event?.changes ?? []);
       if (frame.type === "event" && "message" in frame.event && typeof frame.event.message === "object") {
         expect((g.frame as { event: unknown }).event).toMatchObject(frame.event.message);
       }
     });
   }
+});
+
+test("a welcome says whether the server accepts changes", () => {
+  for (const g of golden("server.json").filter((w) => /^welcome of a server/.test(w.name)))
+    expect(decodeFrame(text(g))).toMatchObject({ limits: { changes: true } });
 });
 
 test("a welcome has the limits of its server, and the usual ones for those that it does not send", () => {

@@ -28,7 +28,7 @@ export function decodeFrame(text: string): ServerFrame {
         uid: f.text("uid"),
         now: f.integer("now", 1),
         resumed: f.bool("resumed"),
-        limits: readLimits(f.object("limits")),
+        limits: { ...readLimits(f.object("limits")), changes: f.optionalBool("changes") },
       };
     }
     case "event":
@@ -61,7 +61,7 @@ export function decodeFrame(text: string): ServerFrame {
 }
 
 /** Reads the limits that this client uses. A server that does not send one of the newer limits has its usual value. */
-function readLimits(f: Fields): Limits {
+function readLimits(f: Fields): Omit<Limits, "changes"> {
   const newer = (name: string, usual: number): number => (f.has(name) ? f.integer(name, 1) : usual);
   return {
     body: f.integer("body", 1),
@@ -79,20 +79,25 @@ function decodeEvent(f: Fields): ChatEvent {
     case "message":
     case "sent":
       return { type, message: readMessage(f) };
+    case "change":
+    case "changed":
+      return { type, change: f };
     case "corrected":
       return { type, message: readSaved(f) };
     case "delivered":
       return {
         type,
         conversation: f.text("conversation"),
-        messages: readRefs(f),
+        messages: readRefs(f.list("messages")),
+        changes: readRefs(f.optionalList("changes")),
         delivered_at: f.integer("delivered_at", 1),
       };
     case "refused":
       return {
         type,
         conversation: f.text("conversation"),
-        messages: readRefs(f),
+        messages: readRefs(f.list("messages")),
+        changes: readRefs(f.optionalList("changes")),
         code: f.text("code"),
         message: f.text("message"),
       };
@@ -103,8 +108,8 @@ function decodeEvent(f: Fields): ChatEvent {
   }
 }
 
-function readRefs(f: Fields): MessageRef[] {
-  return f.list("messages").map((entry) => {
+function readRefs(list: readonly unknown[]): MessageRef[] {
+  return list.map((entry) => {
     const ref = new Fields("message", entry);
     return { id: ref.text("id"), at: ref.integer("at", 1) };
   });
@@ -130,5 +135,9 @@ export function readSavedMessage(value: unknown): SavedMessage {
 }
 
 function readSaved(f: Fields): SavedMessage {
-  return { ...readMessage(f), delivered_at: f.integer("delivered_at", 1) };
+  return {
+    ...readMessage(f),
+    delivered_at: f.integer("delivered_at", 1),
+    ...(f.has("changes") && { changes: f.object("changes") }),
+  };
 }

@@ -2,6 +2,7 @@
  * The WebSocket protocol chat.v1: the frames, their fields and their limits. The twin of Go's package realtime/wire.
  * Both are tested against the same golden frames (realtime/wire/testdata/frames).
  */
+import type { Fields } from "./fields";
 import { type ChatMessage, MAX_BODY, type Micros, type SavedMessage } from "./chat";
 
 /** The value of Sec-WebSocket-Protocol. */
@@ -19,6 +20,8 @@ export interface Limits {
   readonly strangerBytes: number;
   /** New people that a user may write to in one day (UTC). */
   readonly newPeople: number;
+  /** Whether the server accepts changes of messages (`changes` of the welcome). */
+  readonly changes: boolean;
 }
 
 /** The limits of this version. A server sends its own in `welcome`. */
@@ -29,9 +32,10 @@ export const LIMITS: Limits = {
   strangerMessages: 5,
   strangerBytes: 65_536,
   newPeople: 20,
+  changes: false,
 };
 
-/** One of the receiver's own messages. */
+/** One of the receiver's own messages or changes. */
 export interface MessageRef {
   readonly id: string;
   readonly at: Micros;
@@ -44,6 +48,11 @@ export type ChatEvent =
   /** The same message, for the sender's own devices. */
   | { readonly type: "sent"; readonly message: ChatMessage }
   /**
+   * A change of a message, for the recipient's devices (`change`) or the sender's own (`changed`). Its fields are checked
+   * when it is applied, by ./changes, which is loaded then.
+   */
+  | { readonly type: "change" | "changed"; readonly change: Fields }
+  /**
    * The content under which a message is saved, for the devices of both users. It replaces any other content that was
    * sent under the same id later.
    */
@@ -52,13 +61,15 @@ export type ChatEvent =
       readonly type: "delivered";
       readonly conversation: string;
       readonly messages: readonly MessageRef[];
+      readonly changes: readonly MessageRef[];
       readonly delivered_at: Micros;
     }
-  /** Queued messages that will never be delivered. */
+  /** Queued messages and changes that will never be delivered. */
   | {
       readonly type: "refused";
       readonly conversation: string;
       readonly messages: readonly MessageRef[];
+      readonly changes: readonly MessageRef[];
       readonly code: string;
       readonly message: string;
     }
@@ -66,6 +77,11 @@ export type ChatEvent =
   | { readonly type: "read"; readonly conversation: string; readonly by: string; readonly at: Micros }
   /** From a later version: its cursor counts, the rest is ignored. */
   | { readonly type: "unknown" };
+
+/** Whether the server keeps an event until it is acknowledged. The twin of wire.Waits. */
+export function waits({ type }: Pick<ChatEvent, "type">): boolean {
+  return type === "message" || type === "change";
+}
 
 export type ClientFrame =
   | { readonly type: "hello"; readonly token: string; readonly device: string; readonly cursor: string }
@@ -76,6 +92,17 @@ export type ClientFrame =
       readonly body: string;
       readonly at: Micros;
       readonly reply_to?: string;
+    }
+  /** Only to a server that offers changes ({@link Limits.changes}). */
+  | {
+      readonly type: "change";
+      readonly id: string;
+      readonly to: string;
+      readonly at: Micros;
+      readonly of: { readonly id: string; readonly from: string; readonly at: Micros };
+      readonly kind: string;
+      readonly body?: string;
+      readonly emoji?: string;
     }
   | { readonly type: "ack"; readonly cursor: string }
   | { readonly type: "read"; readonly conversation: string; readonly at: Micros }

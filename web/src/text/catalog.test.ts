@@ -26,7 +26,7 @@ const KEYS =
   /^(?:Arrow(?:Up|Down|Left|Right)|Enter|Escape|Tab|Home|End|Context ?Menu|Page(?:Up|Down)|Backspace|Delete|F\d+)$/u;
 /** Calls whose strings only developers and programs read. */
 const NOT_FOR_PEOPLE =
-  /^(?:console\.\w+|.*\.(?:report|dropped|closest|matches|postMessage)|report|end|super|new (?:\w*(?:Error|Malformed|Refused|Problem|Ended|Lost|Full|Silent)|Fields|Outdated))$/u;
+  /^(?:console\.\w+|.*\.(?:report|dropped|closest|matches|postMessage)|report|end|super|new (?:\w*(?:Error|Malformed|Missing|Refused|Problem|Ended|Lost|Full|Silent)|Fields|Outdated))$/u;
 /** Strings that look like words, but are part of a protocol or a format. */
 const ALLOWED = ["Bearer …", "Files"];
 

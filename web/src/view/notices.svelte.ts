@@ -18,12 +18,12 @@ class Notices {
   private timer: ReturnType<typeof setTimeout> | undefined;
   private ended: (() => void) | undefined;
 
-  /** Shows a notice for 6 s. `ended` runs if it disappears before the user chooses its action. */
-  say(words: string, action?: Notice["action"], ended?: () => void, side = false): void {
+  /** Shows a notice for `lasts` ms. `ended` runs if it disappears before the user chooses its action. */
+  say(words: string, action?: Notice["action"], ended?: () => void, side = false, lasts = LASTS): void {
     this.end();
     this.ended = ended;
     this.shown = { words, action, side, at: location.pathname };
-    this.timer = setTimeout(() => this.end(), LASTS);
+    this.timer = setTimeout(() => this.end(), lasts);
   }
 
   /** Runs the action of the notice. */

@@ -304,9 +304,13 @@ export class ChatModel implements Chat {
 
   private async received(messages: readonly MessageRow[], hidden: boolean): Promise<void> {
     const names = new Map<string, string>();
+    let rows = messages;
     try {
       // In one transaction, because thousands of messages may arrive at once.
       await this.parts.store.read(async (tx) => {
+        // A message may have been changed before anybody saw it.
+        const found = await Promise.all(messages.map((row) => tx.message(row.conversation, row.key)));
+        rows = found.filter((row) => row !== undefined && !row.changes?.deleted) as MessageRow[];
         for (const uid of new Set(messages.map((row) => row.from))) {
           const user = await tx.user(uid);
           names.set(uid, user?.displayName || user?.username || "");
@@ -315,7 +319,7 @@ export class ChatModel implements Chat {
     } catch (err) {
       this.parts.platform.report("the names of senders could not be read", err);
     }
-    const named = messages.map((row) => ({ row, name: names.get(row.from) ?? "" }));
+    const named = rows.map((row) => ({ row, name: names.get(row.from) ?? "" }));
     this.handlers.onReceived(named, hidden);
   }
 

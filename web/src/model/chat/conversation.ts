@@ -2,15 +2,16 @@
 import { ApiProblem } from "../../net/problem";
 import { checkBody, cleanBody, conversationId, messageKey, type Micros } from "../../protocol/chat";
 import { uuidv7 } from "../../protocol/uuid";
+import { loadCode } from "../../platform/code";
 import type { Cancel } from "../../platform/platform";
 import type { Outcome } from "../interface/outcome";
 import type { User } from "../interface/user";
-import type { Conversation, Draft, Timeline } from "../interface/conversation";
+import type { Conversation, Draft, OwnChange, Timeline } from "../interface/conversation";
 import type { ServerLimits } from "../limits";
 import type { Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import { enqueue, remove } from "../store/outbox";
-import { type RuleContext, moveMyRead } from "../store/rules";
+import { changeRules, type RuleContext, moveMyRead } from "../store/rules";
 import { emptyConversation } from "../store/tx";
 import { DraftKeeper } from "./draft";
 import type { Users } from "./users";
@@ -114,6 +115,21 @@ export class OpenConversation implements Conversation {
   async remove(key: string): Promise<void> {
     const removed = await outcome(() => this.parts.store.write((tx) => remove(tx, this.id, key)));
     if (!removed.ok) this.window.showProblem(removed.problem);
+  }
+
+  async change(key: string, change: OwnChange): Promise<Outcome> {
+    const text = change.kind === "edit" ? cleanBody(change.body) : "";
+    const fault = change.kind === "edit" && checkBody(text, this.parts.limits.body.get());
+    if (fault) return failed(fault);
+    const what = { id: this.newId(), conversation: this.id, key };
+    const made = change.kind === "edit" ? { ...change, body: text } : change;
+    return await outcome(async () => {
+      if (change.kind === "react" && change.emoji !== "") {
+        const { validEmoji } = await loadCode(() => import("../../protocol/emoji"));
+        if (!validEmoji(change.emoji)) throw new ApiProblem(400, "emoji_invalid", "");
+      }
+      await this.parts.store.write((tx) => changeRules(tx).makeChange(tx, this.parts.context(), what, made));
+    });
   }
 
   setDraft(text: string, replyTo: string | null): void {

@@ -108,6 +108,44 @@ describe("on a full disk", () => {
     expect(archived(house)).toEqual(["an answer", "before", "while it is full"]);
   });
 
+  test("changes are shown and sent, and are stored once there is space", async () => {
+    const { house, browser, alice, bob } = await two();
+    const mine = alice.chat().conversation(BOB);
+    const theirs = bob.chat().conversation(ALICE);
+    const first = await mine.send("an answer");
+    await house.pass(1_000);
+    const key = first.ok ? first.value : "";
+    alice.platform.full = true;
+    house.setOnline(false);
+    await mine.change(key, { kind: "edit", body: "the answer" });
+    await mine.change(mine.timeline.get().items[0]?.key ?? "", { kind: "react", emoji: "👍" });
+    await house.pass(1_000);
+    expect(alice.chat().storage.get()).toBe("overflow");
+    const seen = ({ timeline }: typeof mine): unknown[] =>
+      timeline.get().items.map((m) => [m.body, m.changes?.reactions.map((r) => r.emoji) ?? [], m.changes?.waiting]);
+    const waiting = [
+      ["before", ["👍"], true],
+      ["the answer", [], true],
+    ];
+    expect(seen(mine)).toEqual(waiting);
+    alice.platform.full = false;
+    await house.pass(PROBED_MS);
+    expect(alice.chat().storage.get()).toBe("durable");
+    // They are in the outbox of the next page.
+    alice.platform.kill();
+    const again = (await house.tab(browser)).chat().conversation(BOB);
+    await house.pass(1_000);
+    expect(seen(again)).toEqual(waiting);
+    house.setOnline(true);
+    await house.pass(60_000);
+    const changed = [
+      ["before", ["👍"], false],
+      ["the answer", [], false],
+    ];
+    expect([seen(again), seen(theirs)]).toEqual([changed, changed]);
+    expect(house.server.faults).toEqual([]);
+  });
+
   test("the server holds back what exceeds the window, and nothing is lost", async () => {
     const { house, alice, bob } = await two();
     const list = alice.chat().conversation(BOB);

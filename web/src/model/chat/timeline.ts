@@ -3,7 +3,7 @@
  * ./timelineWindow loads the rows.
  */
 import type { Message, Quote } from "../interface/conversation";
-import type { ConversationRow, MessageRow } from "../store/rows";
+import { type ConversationRow, type MessageRow, WAITING } from "../store/rows";
 import { stateOf } from "./messageState";
 
 /** The data that items need beside the rows. */
@@ -162,6 +162,21 @@ export class TimelineRows {
     this.stale = true;
   }
 
+  private changesOf(
+    { deleted, edited, reactions = {} }: NonNullable<MessageRow["changes"]>,
+    settled: MessageRow["settled"],
+  ): NonNullable<Message["changes"]> {
+    return {
+      deleted: deleted !== undefined,
+      edited: edited ? (edited.at < WAITING ? edited.at / 1000 : 0) : null,
+      reactions: Object.entries(reactions).flatMap(([by, { emoji }]) =>
+        emoji === undefined ? [] : [{ emoji, mine: by === this.context.uid }],
+      ),
+      waiting: settled?.waiting ?? false,
+      undo: settled?.undo ?? false,
+    };
+  }
+
   private itemOf(row: MessageRow): Message {
     const { at, acceptedAt } = row;
     const late = at !== null && acceptedAt !== null && Math.abs(acceptedAt - at) > BACKDATED_MICROS;
@@ -175,19 +190,12 @@ export class TimelineRows {
       deliveredTime: row.deliveredAt === null ? null : row.deliveredAt / 1000,
       refusal: row.refusal,
       quote: row.replyTo === null ? null : this.quote(row.replyTo),
+      ...(row.changes && { changes: this.changesOf(row.changes, row.settled) }),
+      ...(row.unchanged && { reverted: row.unchanged }),
     };
   }
 }
 
 function sameItem(a: Message, b: Message): boolean {
-  return (
-    a.state === b.state &&
-    a.time === b.time &&
-    a.acceptedTime === b.acceptedTime &&
-    a.deliveredTime === b.deliveredTime &&
-    a.refusal?.code === b.refusal?.code &&
-    a.quote?.key === b.quote?.key &&
-    a.quote?.body === b.quote?.body &&
-    a.body === b.body
-  );
+  return JSON.stringify(a) === JSON.stringify(b);
 }

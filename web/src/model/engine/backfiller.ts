@@ -9,7 +9,7 @@ import { messageKey, type Micros, type SavedMessage } from "../../protocol/chat"
 import type { Cancel } from "../../platform/platform";
 import { applySaved } from "../store/rules";
 import { applyListed, applyPage, type HistoryPage } from "../store/history";
-import type { Backfill, Gap, MessageRow } from "../store/rows";
+import { type Backfill, type Gap, isChange, type Queued } from "../store/rows";
 import { transmitted, type WriteTx } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
 
@@ -43,6 +43,12 @@ function isDue(due: number, now: number, longest: number): boolean {
   return due <= now || due > now + longest;
 }
 
+/** What names a message. */
+interface Key {
+  readonly conversation: string;
+  readonly key: string;
+}
+
 /** A conversation to load from its end down to `until`. */
 interface Target {
   readonly conversation: string;
@@ -53,6 +59,11 @@ interface Target {
 async function noteListed(tx: WriteTx, listed: readonly ListedConversation[]): Promise<void> {
   const replay = await tx.replay();
   if (replay && !replay.listed) await tx.putMeta({ ...replay, listed: replay.live ? [] : listed });
+}
+
+/** Whether it is a message that history may show. */
+function mayBeSaved(row: Queued): boolean {
+  return transmitted(row) && !isChange(row);
 }
 
 /** A final refusal (the other user may have deleted the conversation) must not block the other loads. */
@@ -174,8 +185,11 @@ export class Backfiller {
     }
     const backfills = await this.parts.store.read((tx) => tx.backfills());
     const [first] = backfills;
-    if (first?.due !== undefined && isDue(first.due, now, MAX_RETRY_WAIT_MS)) {
-      await this.backfillMessage(first);
+    const isNow = ({ due }: Backfill): boolean => due !== undefined && isDue(due, now, MAX_RETRY_WAIT_MS);
+    if (first && isNow(first)) {
+      if (first.kind === "changed")
+        await this.backfillChanged(backfills.filter((b) => b.kind === "changed" && isNow(b)).slice(0, MAX_LOOKUPS));
+      else await this.backfillMessage(first);
       this.again = true;
       return;
     }
@@ -186,7 +200,7 @@ export class Backfiller {
   /** Loads the newest pages, down to the oldest message in the outbox that was ever transmitted. */
   private async checkOutbox(conversation: string): Promise<void> {
     const { gap, oldest } = await this.parts.store.read(async (tx) => {
-      const rows = (await tx.outbox()).filter((r) => r.conversation === conversation && transmitted(r));
+      const rows = (await tx.outbox()).filter((r) => r.conversation === conversation && mayBeSaved(r));
       return { gap: await tx.gap(), oldest: Math.min(...rows.map((r) => r.place)) };
     });
     if (oldest !== Number.POSITIVE_INFINITY)
@@ -197,11 +211,12 @@ export class Backfiller {
   /** Runs one of the loads of a gap: everything that happened during the gap, in all conversations. */
   private async backfillGap(gap: Gap): Promise<void> {
     const outbox = await this.parts.store.read((tx) => tx.outbox());
-    for (const conversation of new Set(outbox.filter(transmitted).map((r) => r.conversation)))
+    for (const conversation of new Set(outbox.filter(mayBeSaved).map((r) => r.conversation)))
       await this.checkOutbox(conversation);
 
     const elapsedMs = (this.parts.time.now() - gap.foundAt) / 1000;
     const since = this.sinceOf(gap);
+    if (since > 0) await this.loadChanges(since);
     const listed = await this.loadList(since);
     if (since > 0) {
       const changed = listed.filter((item) => item.lastAt >= since);
@@ -233,22 +248,48 @@ export class Backfiller {
     this.backoff.reset();
   }
 
+  /** Loads the changes that were saved since then, of messages that this device has. */
+  private async loadChanges(since: Micros): Promise<void> {
+    const { archive, store } = this.parts;
+    let cursor: string | null = null;
+    do {
+      const page: Awaited<ReturnType<typeof archive.changes>> | undefined = await archive
+        .changes(since, cursor)
+        .catch(skipRefused);
+      if (!page) return;
+      await store.write(async (tx) => {
+        // Those of other messages come with their pages.
+        for (const message of page.items)
+          if (await tx.message(message.conversation, messageKey(message)))
+            await applySaved(tx, contextOf(this.parts), message);
+        // Too many: the stored pages are loaded again when they are opened.
+        if (page.reload)
+          for (const row of await tx.conversations())
+            await tx.putConversation({ ...row, loadedFrom: null, complete: false });
+      });
+      cursor = page.next;
+    } while (cursor !== null);
+  }
+
   /**
    * Looks up what is saved under the keys of messages whose corrections may have been missed: those that events brought
    * shortly before the gap, or during it, and that no page of history has shown.
    */
   private async confirmHeard(gap: Gap): Promise<void> {
     const { store } = this.parts;
-    const rows = await store.read((tx) => tx.heard(gap.since - MARGIN, gap.foundAt, MAX_LOOKUPS));
+    await this.lookUp(await store.read((tx) => tx.heard(gap.since - MARGIN, gap.foundAt, MAX_LOOKUPS)));
+  }
+
+  private async lookUp(rows: readonly Key[]): Promise<void> {
     const found = await this.saved(rows);
     if (found.length === 0) return;
-    await store.write(async (tx) => {
+    await this.parts.store.write(async (tx) => {
       for (const message of found) await applySaved(tx, contextOf(this.parts), message);
     });
   }
 
   /** Returns those of the messages that are saved. A final refusal of one does not hide the others. */
-  private async saved(rows: readonly MessageRow[]): Promise<readonly SavedMessage[]> {
+  private async saved(rows: readonly Key[]): Promise<readonly SavedMessage[]> {
     const found = await this.parts.archive.saved(rows).catch(skipRefused);
     if (found || rows.length === 1) return found ?? [];
     const each: SavedMessage[] = [];
@@ -341,16 +382,31 @@ export class Backfiller {
   private async backfillMessage(backfill: Backfill): Promise<void> {
     const gap = await this.parts.store.read((tx) => tx.gap());
     await this.load([{ conversation: backfill.conversation, before: { at: backfill.at + 1, key: "" } }], PAGE, gap);
+    await this.putOff([backfill]);
+  }
+
+  /** Loads messages of which changes are kept. */
+  private async backfillChanged(backfills: readonly Backfill[]): Promise<void> {
+    await this.lookUp(
+      backfills.map(({ conversation, key }) => ({ conversation, key: key.slice(key.lastIndexOf("/") + 1) })),
+    );
+    await this.putOff(backfills);
+  }
+
+  /** Schedules the next attempt of those backfills that are not done. */
+  private async putOff(backfills: readonly Backfill[]): Promise<void> {
     const now = this.parts.platform.clock.now();
     await this.parts.store.write(async (tx) => {
-      const left = await tx.backfill(backfill.key);
-      if (left?.due === undefined || left.at !== backfill.at) return;
-      if (now - left.since > FORGET_MS) {
-        await tx.deleteBackfill(backfill.key);
-        return;
+      for (const { key, at } of backfills) {
+        const left = await tx.backfill(key);
+        if (left?.due === undefined || left.at !== at) continue;
+        if (now - left.since > FORGET_MS) {
+          await tx.deleteBackfill(key);
+          continue;
+        }
+        const wait = Math.min(MAX_RETRY_WAIT_MS, 5_000 * 2 ** left.tries);
+        await tx.putBackfill({ ...left, tries: left.tries + 1, due: now + wait });
       }
-      const wait = Math.min(MAX_RETRY_WAIT_MS, 5_000 * 2 ** left.tries);
-      await tx.putBackfill({ ...left, tries: left.tries + 1, due: now + wait });
     });
     this.backoff.reset();
   }

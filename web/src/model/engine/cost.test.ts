@@ -71,7 +71,7 @@ test("a burst of messages in one conversation is two transactions, with two requ
   // The first message does not wait for the others.
   expect(counts.writes).toBe(2);
   // Each message is looked up and stored. Everything else is read and written once for all of them.
-  expect(counts.requests).toBeLessThanOrEqual(2 * BURST + 2 * 5);
+  expect(counts.requests).toBeLessThanOrEqual(2 * BURST + 2 * 7);
 });
 
 test("a message that is read in an open conversation wakes nothing that has nothing to do", async () => {

@@ -410,7 +410,7 @@ describe("the engine", () => {
     archive.requests = 0;
     await greeted();
     await clock.advance(20 * 60_000);
-    expect(archive.requests).toBe(2); // the list, and the conversation
+    expect(archive.requests).toBe(3); // the changes, the list, and the conversation
   });
 
   test("sends many waiting messages in order, a few at a time, and re-sends those that are not delivered", async () => {

@@ -6,11 +6,12 @@
 import type { Link } from "../../net/link";
 import { Backoff } from "../../net/backoff";
 import { type Micros, otherMember } from "../../protocol/chat";
-import type { ChatEvent, ServerFrame, Welcome } from "../../protocol/frames";
+import { type ChatEvent, type ServerFrame, waits, type Welcome } from "../../protocol/frames";
 import { StorageFull, StorageLost } from "../../platform/database";
 import type { Cancel } from "../../platform/platform";
 import { accepted, applyEvent, forgetRefusals, refuse } from "../store/rules";
 import type { Gap, MessageRow } from "../store/rows";
+import { CodeMissing } from "../store/store";
 import type { WriteTx } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
 
@@ -173,7 +174,7 @@ export class Inbound {
       return true;
     } catch (err) {
       if (this.stopped) return false;
-      if (err instanceof StorageFull || err instanceof StorageLost) {
+      if (err instanceof StorageFull || err instanceof StorageLost || err instanceof CodeMissing) {
         this.parts.platform.report("events could not be stored; trying again", err);
         this.pause = this.parts.platform.clock.after(this.backoff.next(), () => {
           this.pause = null;
@@ -245,7 +246,7 @@ export class Inbound {
             await accepted(tx, item.id, item.acceptedAt);
             break;
           case "refused": {
-            const row = await tx.typed(item.id);
+            const row = await tx.queued(item.id);
             if (row && item.code === UNAVAILABLE) unavailable.add(row.to);
             if (row?.queue !== undefined) await refuse(tx, row, { code: item.code, message: item.message });
             break;
@@ -266,7 +267,8 @@ export class Inbound {
     const { full } = this.parts.store;
     if (cursor !== null && !full) this.cursor = cursor;
     const acks = new Map<Link, string>();
-    // Only messages need an ack. Receipts are covered by the next one (DESIGN §5), which halves the number of acks.
+    // Only messages and changes need an ack. Receipts are covered by the next one (DESIGN §5), which halves the number of
+    // acks.
     for (const item of batch)
       if (item.kind === "event" && needsAck(item.event) && !full) acks.set(item.link, item.cursor);
     for (const [link, cursor] of acks) link.ack(cursor);
@@ -283,7 +285,7 @@ export class Inbound {
 }
 
 function needsAck(event: ChatEvent): boolean {
-  return event.type === "message" || event.type === "unknown";
+  return waits(event) || event.type === "unknown";
 }
 
 /**

@@ -8,7 +8,7 @@ import type { ServerLimits } from "../limits";
 import type { ServerTime } from "../time";
 
 /** Saved conversations and messages, as the HTTP functions return them. Methods reject with ApiProblem. */
-export type Archive = Pick<ArchiveApi, "conversations" | "messages" | "pages" | "saved">;
+export type Archive = Pick<ArchiveApi, "changes" | "conversations" | "messages" | "pages" | "saved">;
 
 /** The parts that an engine is built from. */
 export interface EngineParts {

@@ -7,7 +7,7 @@ import type { Link } from "../../net/link";
 import type { ErrorFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
 import { freeze, hold as store, thaw } from "../store/outbox";
-import type { Gap, MessageRow } from "../store/rows";
+import { type ChangeRow, type Gap, isChange, type Queued } from "../store/rows";
 import { transmitted } from "../store/tx";
 import { contextOf, type EngineParts } from "./ports";
 
@@ -35,11 +35,15 @@ const OF_CONVERSATION: ReadonlySet<string> = new Set([
   "too_many_new_people",
   "outbox_full",
 ]);
+/** A change waits at most this long to be undone (see ChangeRow.notBefore). */
+const MAX_UNDO_MS = 10_000;
 /** Those of them that a message of the other user ends. */
 const UNTIL_ANSWER: ReadonlySet<string> = new Set(["answer_awaited", "too_many_new_people"]);
 
 interface Flight {
   readonly conversation: string;
+  /** It is a reaction, whose rate the server limits for each message. */
+  readonly reaction: boolean;
   readonly timers: readonly Cancel[];
 }
 
@@ -72,6 +76,8 @@ export class Sender {
   private readonly answered = new Set<string>();
   private readonly flights = new Map<string, Flight>();
   private readonly holds = new Map<string, Hold>();
+  /** Until when reactions wait that were too many for their message, by their ids. Nothing waits for them. */
+  private readonly slowed = new Map<string, number>();
   private readonly backoff: Backoff;
   /** Set while the server refuses everything. */
   private hold: { readonly until: number } | null = null;
@@ -143,6 +149,8 @@ export class Sender {
         return;
       }
       this.pause(flight.conversation, error.code, asked);
+    } else if (flight.reaction && error.code === "rate_limited") {
+      this.slowed.set(error.id, this.parts.platform.clock.monotonic() + asked);
     } else {
       this.probing = true;
       this.hold = { until: this.parts.platform.clock.monotonic() + asked + this.backoff.next() };
@@ -198,6 +206,7 @@ export class Sender {
     for (const id of [...this.flights.keys()]) this.endFlight(id);
     this.answered.clear();
     this.holds.clear();
+    this.slowed.clear();
     this.hold = null;
     this.probing = false;
   }
@@ -232,7 +241,7 @@ export class Sender {
       return;
     }
     const { queues, gap, facts } = await this.parts.store.read(async (tx) => {
-      const byConversation = new Map<string, MessageRow[]>();
+      const byConversation = new Map<string, Queued[]>();
       for (const row of await tx.outbox()) {
         const queue = byConversation.get(row.conversation);
         if (queue) queue.push(row);
@@ -249,7 +258,7 @@ export class Sender {
     for (const [conversation, queue] of queues)
       ids.push(...this.pick(conversation, queue, gap, facts.get(conversation) ?? { checked: 0, held: undefined }));
     if (ids.length === 0) return;
-    let rows: readonly MessageRow[] = [];
+    let rows: readonly Queued[] = [];
     try {
       rows = await this.freezeAll(ids);
     } finally {
@@ -266,20 +275,20 @@ export class Sender {
    * Leaves out messages whose `at` is only in memory although they are on disk: after a reload, they would be sent with
    * another one. They wait for space, and so does everything behind them in their conversations.
    */
-  private withStoredTime(rows: readonly MessageRow[]): Promise<MessageRow[]> {
+  private withStoredTime(rows: readonly Queued[]): Promise<Queued[]> {
     return this.parts.store.readDisk(async (tx) => {
-      const safe: MessageRow[] = [];
+      const safe: Queued[] = [];
       for (const row of rows) {
-        const stored = await tx.message(row.conversation, row.key);
+        const stored = await tx.queued(row.id);
         if (!stored || stored.at === row.at) safe.push(row);
       }
       return safe;
     });
   }
 
-  private freezeAll(ids: readonly string[]): Promise<MessageRow[]> {
+  private freezeAll(ids: readonly string[]): Promise<Queued[]> {
     return this.parts.store.write(async (tx) => {
-      const frozen: MessageRow[] = [];
+      const frozen: Queued[] = [];
       for (const id of ids) {
         const row = await freeze(tx, contextOf(this.parts), id);
         if (row) frozen.push(row);
@@ -288,8 +297,8 @@ export class Sender {
     });
   }
 
-  /** Returns the messages of a conversation that may be sent now. */
-  private pick(conversation: string, queue: readonly MessageRow[], gap: Gap, facts: Facts): string[] {
+  /** Returns the messages and changes of a conversation that may be sent now. */
+  private pick(conversation: string, queue: readonly Queued[], gap: Gap, facts: Facts): string[] {
     const hold = this.holds.get(conversation);
     const now = this.parts.platform.clock.monotonic();
     if (hold && hold.until > now && hold.stored && UNTIL_ANSWER.has(hold.code) && facts.held === undefined)
@@ -298,19 +307,20 @@ export class Sender {
       this.wakeAfter(hold.until - now);
       return [];
     }
-    if (facts.checked < gap.n && queue.some(transmitted)) {
+    // A change may be repeated at any time, also after it was saved.
+    if (facts.checked < gap.n && queue.some((row) => transmitted(row) && !isChange(row))) {
       this.handlers.onCheckNeeded(conversation);
       return [];
     }
     const picked: string[] = [];
     let flying = 0;
     for (const row of queue) {
-      if (this.answered.has(row.id)) continue;
+      if (this.answered.has(row.id) || (isChange(row) && !this.mayGo(row))) continue;
       const flies = this.flights.has(row.id);
       if (!flies) {
         if (this.flights.size >= (this.probing ? 1 : MAX_FLIGHTS)) break;
         picked.push(row.id);
-        this.flights.set(row.id, { conversation, timers: [] });
+        this.flights.set(row.id, { conversation, reaction: false, timers: [] });
       }
       flying++;
       // A message that the server may not have yet holds back the ones behind it.
@@ -319,11 +329,26 @@ export class Sender {
     return picked;
   }
 
-  private transmit(link: Link, row: MessageRow): void {
+  /** Whether the server accepts changes, and the user cannot undo this one any more. */
+  private mayGo({ id, notBefore = 0 }: ChangeRow): boolean {
+    const slowed = (this.slowed.get(id) ?? 0) - this.parts.platform.clock.monotonic();
+    if (slowed > 0) {
+      this.wakeAfter(slowed);
+      return false;
+    }
+    const wait = notBefore - this.parts.platform.clock.now();
+    // A longer wait was set before this device's clock was put back.
+    if (wait <= 0 || wait > MAX_UNDO_MS) return this.parts.limits.all.get().changes;
+    this.wakeAfter(wait);
+    return false;
+  }
+
+  private transmit(link: Link, row: Queued): void {
     if (row.at === null) return;
     const { clock } = this.parts.platform;
     this.flights.set(row.id, {
       conversation: row.conversation,
+      reaction: isChange(row) && row.kind === "react",
       timers: [
         clock.after(DOUBT_MS, () => link.doubt()),
         clock.after(GIVE_UP_MS, () => {
@@ -332,12 +357,18 @@ export class Sender {
         }),
       ],
     });
+    const { id, to, at } = row;
+    if (isChange(row)) {
+      const { of, kind, body, emoji } = row;
+      link.send({ type: "change", id, to, at, of, kind, ...(body && { body }), ...(emoji && { emoji }) });
+      return;
+    }
     link.send({
       type: "send",
-      id: row.id,
-      to: row.to,
-      body: row.body,
-      at: row.at,
+      id,
+      to,
+      body: row.settled?.body ?? row.body,
+      at,
       ...(row.replyTo === null ? {} : { reply_to: row.replyTo }),
     });
   }

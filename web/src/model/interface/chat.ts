@@ -29,6 +29,8 @@ export interface ChatLimits {
   readonly strangerMessages: number;
   /** The number of new people that a user may write to in one day. */
   readonly newPeople: number;
+  /** Whether the server accepts changes of messages. Without it, they wait; offer none. */
+  readonly changes: boolean;
 }
 
 export interface Presence {

@@ -20,6 +20,7 @@ export interface Quote {
   readonly key: string;
   /** Null if the original is not on this device (yet). */
   readonly mine: boolean | null;
+  /** Empty if the original was deleted. */
   readonly body: string | null;
 }
 
@@ -40,7 +41,32 @@ export interface Message {
   readonly deliveredTime: number | null;
   readonly refusal: Refusal | null;
   readonly quote: Quote | null;
+  /** What became of it after it was sent. Missing: nothing. */
+  readonly changes?: {
+    /** Empty `body`. */
+    readonly deleted: boolean;
+    /** When it was edited last. 0: the edit was not sent yet. Null: never. */
+    readonly edited: number | null;
+    readonly reactions: readonly { readonly emoji: string; readonly mine: boolean }[];
+    /** An own change, which is shown as applied, waits in the outbox. */
+    readonly waiting: boolean;
+    /** It was deleted here, and that can be undone. */
+    readonly undo: boolean;
+  };
+  /** Why the last change that was made here was reverted. Missing after {@link Conversation.change}. */
+  readonly reverted?: Refusal & { readonly kind: string };
 }
+
+/** What a user can do to a message that was sent. Only the sender edits or deletes it. */
+export type OwnChange =
+  | { readonly kind: "edit"; readonly body: string }
+  /** For everyone. Takes effect after 5 s, until which it can be undone. A message that was never sent goes at once. */
+  | { readonly kind: "delete" }
+  | { readonly kind: "undo" }
+  /** Replaces the user's reaction. "": withdraws it. */
+  | { readonly kind: "react"; readonly emoji: string }
+  /** Removes {@link Message.reverted}. */
+  | { readonly kind: "dismiss" };
 
 export interface Timeline {
   /**
@@ -103,6 +129,11 @@ export interface Conversation {
   retry(key: string): Promise<Outcome<string>>;
   /** Removes a refused message from this device. */
   remove(key: string): Promise<void>;
+  /**
+   * Changes a message: at once on this device, and for everyone when possible. It does nothing where it makes no sense,
+   * as for a deleted message. Problems (nothing was stored): as for {@link send}.
+   */
+  change(key: string, change: OwnChange): Promise<Outcome>;
   /** Changes the draft, which is stored a moment later. `replyTo` is the key of a message of this conversation, or null. */
   setDraft(text: string, replyTo: string | null): void;
   /** Call it on each key. Sends the other user a typing hint at most every 3 s. */

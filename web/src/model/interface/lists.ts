@@ -9,6 +9,7 @@ export interface ConversationSummary {
   readonly user: User;
   /** The newest message. Null for a conversation that has only a draft. */
   readonly preview: {
+    /** Empty if the message was deleted. */
     readonly body: string;
     readonly mine: boolean;
     readonly state: "waiting" | "sent" | "delivered" | "read" | "refused";

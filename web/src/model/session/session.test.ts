@@ -579,6 +579,7 @@ test("notifications are offered even if the browser denies notes", async () => {
 test("the shape of the database contains every store", () => {
   expect(Object.keys(SHAPE.stores).sort()).toEqual([
     "backfills",
+    "changes",
     "conversations",
     "drafts",
     "messages",

@@ -1,7 +1,7 @@
 /** Applies answers of the HTTP functions to the store. */
-import { type Micros, otherMember, type SavedMessage } from "../../protocol/chat";
+import { messageKey, type Micros, otherMember, type SavedMessage } from "../../protocol/chat";
 import type { Before, ListedConversation, PublicUser } from "../../net/archive";
-import { applySaved, isPreview, type RuleContext, moveMyRead } from "./rules";
+import { applySaved, isPreview, moveMyRead, previewOf, type RuleContext } from "./rules";
 import type { ConversationRow, Gap, UserRow } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
@@ -22,7 +22,10 @@ export async function applyListed(tx: WriteTx, context: RuleContext, listed: Lis
   if (other === null) return;
   const row = (await tx.conversation(listed.id)) ?? emptyConversation(listed.id, other);
   const mine = listed.read[context.uid] ?? 0;
-  const { preview } = listed;
+  const preview = listed.preview && { ...listed.preview };
+  const shown = preview && (await tx.message(listed.id, messageKey(preview)));
+  // The changes of a message may not be saved yet.
+  if (preview && shown?.changes) preview.text = previewOf(shown);
   const newer = preview !== null && (row.preview === null || preview.at > row.preview.at || isPreview(row, preview));
   await moveMyRead(
     tx,

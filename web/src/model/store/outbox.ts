@@ -3,8 +3,8 @@
  * ordinary messages with a `queue`, so any evidence of delivery removes them.
  */
 import { conversationId, messageKey, type Micros } from "../../protocol/chat";
-import { isPreview, type RuleContext, touched, withNewestPreview } from "./rules";
-import { type MessageRow, WAITING } from "./rows";
+import { changeRules, isPreview, type RuleContext, touched, withNewestPreview } from "./rules";
+import { isChange, type MessageRow, type Queued, WAITING } from "./rows";
 import { emptyConversation, transmitted, type WriteTx } from "./tx";
 
 /** Behind this many messages of others, an own one cannot be the newest. */
@@ -49,10 +49,11 @@ export async function enqueue(tx: WriteTx, context: RuleContext, message: NewMes
  * device has seen in the conversation, and does not change again unless no server can have accepted it (see {@link
  * thaw}). Returns null if the message has left the outbox meanwhile.
  */
-export async function freeze(tx: WriteTx, context: RuleContext, id: string): Promise<MessageRow | null> {
-  const row = await tx.typed(id);
+export async function freeze(tx: WriteTx, context: RuleContext, id: string): Promise<Queued | null> {
+  const row = await tx.queued(id);
   if (!row || row.queue === undefined) return null;
   if (transmitted(row)) return row;
+  if (isChange(row)) return await changeRules(tx).freezeChange(tx, context, row);
   const conversation = (await tx.conversation(row.conversation)) ?? emptyConversation(row.conversation, row.to);
   const at = Math.max(context.serverNow, conversation.newest + 1, conversation.newestOwn + 1);
   const frozen: MessageRow = { ...row, at, place: at };
@@ -72,12 +73,14 @@ export async function freeze(tx: WriteTx, context: RuleContext, id: string): Pro
  * conversation. Returns false if the message is not waiting, so that its `at` must stay.
  */
 export async function thaw(tx: WriteTx, context: RuleContext, id: string): Promise<boolean> {
-  const first = await tx.typed(id);
+  const first = await tx.queued(id);
   if (first?.status !== "waiting" || first.queue === undefined) return false;
   for (const row of await tx.outbox()) {
     if (row.conversation !== first.conversation || row.status !== "waiting") continue;
     if (row.queue === undefined || row.queue < first.queue || !transmitted(row)) continue;
-    await tx.putMessage({ ...row, at: null, place: WAITING + row.queue });
+    const thawed = { at: null, place: WAITING + row.queue };
+    if (isChange(row)) await changeRules(tx).storeChange(tx, { ...row, ...thawed });
+    else await tx.putMessage({ ...row, ...thawed });
   }
   const conversation = await tx.conversation(first.conversation);
   if (!conversation) return true;

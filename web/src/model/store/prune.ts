@@ -15,7 +15,7 @@ export async function prune(tx: WriteTx, keep = KEEP): Promise<void> {
     const old = await tx.messagesBefore(conversation.id, last, Number.MAX_SAFE_INTEGER);
     let dropped = 0;
     for (const row of old) {
-      if (row.status !== "received" && row.status !== "delivered") continue;
+      if ((row.status !== "received" && row.status !== "delivered") || row.settled) continue;
       await tx.deleteMessage(row);
       dropped++;
     }

@@ -1,6 +1,7 @@
 /** The data of one user on this device: the rows and the shape of the database. */
 import type { ListedConversation } from "../../net/archive";
 import type { OwnProfile } from "../../net/own";
+import type { Changes } from "../../protocol/changes";
 import type { Micros } from "../../protocol/chat";
 import type { Limits } from "../../protocol/frames";
 import type { Shape } from "../../platform/database";
@@ -21,6 +22,7 @@ export interface MessageRow {
   readonly conversation: string;
   readonly from: string;
   readonly to: string;
+  /** The text to show: with all changes, own ones that wait included. Empty if the message was deleted. */
   readonly body: string;
   /** The key of the message that it answers. */
   readonly replyTo: string | null;
@@ -41,6 +43,49 @@ export interface MessageRow {
    * or a correction has shown what is saved under the key.
    */
   readonly heard?: Micros;
+  /** The sum of the changes that `body` has. Missing if there are none. */
+  readonly changes?: Changes;
+  /** What the message is without the user's own changes that are not delivered yet. Missing if there are none. */
+  readonly settled?: {
+    readonly body: string;
+    readonly changes: Changes;
+    /** No server has one of them yet. */
+    readonly waiting: boolean;
+    /** One of them is a deletion that was not transmitted yet, so it can be undone. */
+    readonly undo: boolean;
+  };
+  /** Why the last change that was made here has no effect. */
+  readonly unchanged?: { readonly kind: string; readonly code: string; readonly message: string };
+}
+
+/** A change that the user has made. It has a row until it is delivered or refused, or has no effect any more. */
+export interface ChangeRow {
+  readonly id: string;
+  readonly conversation: string;
+  readonly from: string;
+  readonly to: string;
+  /** The message. `at` is a guess until the change is transmitted. */
+  readonly of: { readonly id: string; readonly from: string; readonly at: Micros };
+  /** The path of the message. */
+  readonly path: string;
+  readonly kind: string;
+  readonly body?: string;
+  readonly emoji?: string;
+  /** As for messages. */
+  readonly at: Micros | null;
+  readonly place: number;
+  readonly status: "waiting" | "sent";
+  /** Place in the outbox, among the messages. Missing for changes that another device has made. */
+  readonly queue?: number;
+  /** Not to be transmitted before this time, in ms, so that it can be undone. */
+  readonly notBefore?: number;
+}
+
+/** What the outbox consists of. */
+export type Queued = MessageRow | ChangeRow;
+
+export function isChange(row: Queued): row is ChangeRow {
+  return "kind" in row;
 }
 
 /** The primary key of a message in the database. Two users, or two conversations, may have messages of one id. */
@@ -119,17 +164,16 @@ export interface DraftRow {
 }
 
 /**
- * Facts about messages that this device does not have. For `delivered` and `read` the message is to be loaded (a
- * backfill). A `refused` row is only remembered until its message arrives.
+ * Facts about messages that this device does not have. Except for `refused`, the message is to be loaded (a backfill). A `refused` row is only remembered until its message arrives.
  */
 export interface Backfill {
-  /** `delivered:` or `refused:` and the path of the message, or `read:<conversation>`. */
+  /** `delivered:`, `refused:` or `changed:` and the path of the message, or `read:<conversation>`. */
   readonly key: string;
-  readonly kind: "delivered" | "refused" | "read";
+  readonly kind: "delivered" | "refused" | "read" | "changed";
   readonly conversation: string;
   /** Empty for `read`. */
   readonly id: string;
-  /** The `at` of the message (`delivered`, `refused`), or of the read mark. */
+  /** The `at` of the message, or of the read mark. */
   readonly at: Micros;
   readonly deliveredAt: Micros | null;
   readonly refusal: { readonly code: string; readonly message: string } | null;
@@ -138,6 +182,8 @@ export interface Backfill {
   /** When to try next, in ms. Missing if nothing is to be loaded. */
   readonly due?: number;
   readonly tries: number;
+  /** The changes of the message (`changed`). */
+  readonly changes?: Changes;
 }
 
 /** A time when events may have been missed: `welcome` with `resumed: false`, or an unreadable frame. */
@@ -184,7 +230,7 @@ export type MetaRow =
 export type ReplayRow = Extract<MetaRow, { name: "replay" }>;
 
 export const SHAPE: Shape = {
-  version: 4,
+  version: 5,
   // Version 3 gave messages another primary key.
   emptyBefore: 3,
   stores: {
@@ -198,6 +244,7 @@ export const SHAPE: Shape = {
         heard: ["heard"],
       },
     },
+    changes: { key: "id", indexes: { queue: ["queue"], path: ["path"] } },
     conversations: { key: "id", indexes: { recent: ["recent", "id"], unsent: ["readUnsent"] } },
     users: { key: "uid", indexes: {} },
     drafts: { key: "conversation", indexes: {} },

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakePlatform, settle } from "../../platform/testing/fake";
+import { Fields } from "../../protocol/fields";
 import type { ChatEvent } from "../../protocol/frames";
 import { BOB, CONVERSATION, id, key, ME, NOW } from "../testing/stage";
 import { enqueue, freeze } from "./outbox";
@@ -67,4 +68,21 @@ describe("when another client of the user has sent other content under the id of
     });
     expect(await preview()).toBe("a third text");
   });
+});
+
+test("the rules for changes are loaded when a transaction needs them, which then runs again", async () => {
+  const change = {
+    ...own,
+    id: id(2),
+    body: "better",
+    at: LATER + 1,
+    accepted_at: LATER,
+    of: { id: id(1), from: ME, at: LATER },
+    kind: "edit",
+  };
+  await store.write(async (tx) => {
+    await applyEvent(tx, context, accepted);
+    await applyEvent(tx, context, { type: "changed", change: new Fields("event", change) });
+  });
+  expect(await row()).toMatchObject({ status: "sent", body: "better", settled: { body: "sent elsewhere" } });
 });

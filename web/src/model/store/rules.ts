@@ -12,18 +12,28 @@ import {
   validMessageId,
 } from "../../protocol/chat";
 import type { ChatEvent, MessageRef } from "../../protocol/frames";
+import { loadCode } from "../../platform/code";
 import { cut } from "../../protocol/text";
-import { type ConversationRow, type Backfill, messagePath, type MessageRow, type RowStatus, WAITING } from "./rows";
-import { emptyConversation, type WriteTx } from "./tx";
+import {
+  type Backfill,
+  type ConversationRow,
+  isChange,
+  messagePath,
+  type MessageRow,
+  type Queued,
+  type RowStatus,
+  WAITING,
+} from "./rows";
+import {
+  type BaseRules,
+  type ChangeRules,
+  emptyConversation,
+  type RuleContext,
+  RulesMissing,
+  type WriteTx,
+} from "./tx";
 
-/** The user and the current times. */
-export interface RuleContext {
-  readonly uid: string;
-  /** This device's clock, in ms. */
-  readonly now: number;
-  /** The server's clock as far as it is known, in µs. */
-  readonly serverNow: Micros;
-}
+export type { RuleContext } from "./tx";
 
 /**
  * `delivered` usually arrives within moments of `sent`. A backfill runs only if the message is still missing after
@@ -53,15 +63,23 @@ export async function applyEvent(tx: WriteTx, context: RuleContext, event: ChatE
       await applyMessage(tx, context, message, mine ? "sent" : "received");
       return true;
     }
+    case "change":
+    case "changed":
+      return await changeRules(tx).applyChange(tx, context, event.type === "changed", event.change);
     case "corrected":
       return await applySaved(tx, context, event.message);
     case "delivered":
       if (otherMember(event.conversation, context.uid) === null) return false;
       for (const ref of event.messages) await applyDelivered(tx, context, event.conversation, ref, event.delivered_at);
+      if (event.changes.length > 0) await changeRules(tx).changesDelivered(tx, event.changes);
       return true;
     case "refused":
       if (otherMember(event.conversation, context.uid) === null) return false;
       for (const ref of event.messages) await applyRefused(tx, context, event.conversation, ref, event);
+      for (const ref of event.changes) {
+        const change = await tx.change(ref.id);
+        if (change) await refuse(tx, change, event);
+      }
       return true;
     case "read": {
       const other = otherMember(event.conversation, context.uid);
@@ -109,7 +127,7 @@ async function applyMessage(
       acceptedAt: message.accepted_at,
       deliveredAt,
       at: message.at,
-      ...(replaces ? { content: message, isSaved: saved !== null } : {}),
+      ...(replaces ? { content: message, saved } : {}),
     });
     return;
   }
@@ -142,6 +160,8 @@ async function applyMessage(
   }
   const readBackfill = await tx.backfill(`read:${message.conversation}`);
   if (readBackfill && readBackfill.at === message.at) await tx.deleteBackfill(readBackfill.key);
+  if (saved?.changes !== undefined || (await tx.hasChanges()))
+    row = await changeRules(tx).withChanges(tx, row, saved?.changes);
   await tx.putMessage(row);
   tx.added.push(row);
   let conversation = await conversationOf(tx, context, message.conversation);
@@ -157,6 +177,8 @@ async function applyMessage(
 
 const RANK: Readonly<Record<RowStatus, number>> = { waiting: 0, sent: 1, refused: 2, delivered: 3, received: 3 };
 
+type Refusal = NonNullable<MessageRow["refusal"]>;
+
 interface Step {
   readonly status: RowStatus;
   readonly acceptedAt?: Micros | null;
@@ -165,8 +187,8 @@ interface Step {
   readonly refusal?: MessageRow["refusal"];
   /** Replaces the content of the row. */
   readonly content?: ChatMessage;
-  /** The content is what is saved. */
-  readonly isSaved?: boolean;
+  /** What is saved, if that is the content. */
+  readonly saved?: SavedMessage | null;
 }
 
 /** Moves a stored message to a later state, never back. */
@@ -175,12 +197,16 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
   const status = forward ? step.status : row.status;
   const { content } = step;
   const at = content?.at ?? row.at ?? step.at ?? null;
-  const { queue, heard: before, ...rest } = row;
-  const heard = step.isSaved ? undefined : before;
+  const { saved } = step;
+  const changed =
+    content && (row.settled ?? row.changes ?? saved?.changes)
+      ? await changeRules(tx).withChanges(tx, row, saved?.changes, content.body)
+      : { ...row, body: content?.body ?? row.body };
+  const { queue, heard: before, ...rest } = changed;
+  const heard = saved ? undefined : before;
   const final = status === "delivered" || status === "refused";
   const next: MessageRow = {
     ...rest,
-    body: content?.body ?? row.body,
     replyTo: content ? (content.reply_to ?? null) : row.replyTo,
     status,
     at,
@@ -198,7 +224,9 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
     next.acceptedAt === row.acceptedAt &&
     next.deliveredAt === row.deliveredAt &&
     next.queue === row.queue &&
-    next.heard === before
+    next.heard === before &&
+    changed.changes === row.changes &&
+    changed.settled === row.settled
   ) {
     return;
   }
@@ -230,13 +258,18 @@ export function isPreview({ preview }: ConversationRow, message: Pick<MessageRow
   return preview !== null && preview.id === message.id && preview.from === message.from;
 }
 
+/** Returns the start of a message that lists show. */
+export function previewOf({ body }: MessageRow): string {
+  return cut(body, PREVIEW_UNITS);
+}
+
 /** Returns `conversation` with the newest message on this device as its preview. */
 export async function withNewestPreview(tx: WriteTx, conversation: ConversationRow): Promise<ConversationRow> {
   const [newest] = await tx.messagesBefore(conversation.id, null, 1);
   if (!newest) return { ...conversation, preview: null };
-  const { id, from, body } = newest;
+  const { id, from } = newest;
   const at = newest.at ?? conversation.recent;
-  return { ...conversation, preview: { id, from, body: cut(body, PREVIEW_UNITS), at } };
+  return { ...conversation, preview: { id, from, body: previewOf(newest), at } };
 }
 
 async function applyDelivered(
@@ -268,7 +301,7 @@ async function applyRefused(
   context: RuleContext,
   conversation: string,
   ref: MessageRef,
-  refusal: { readonly code: string; readonly message: string },
+  refusal: Refusal,
 ): Promise<void> {
   const { code, message } = refusal;
   const key = messageKey({ id: ref.id, from: context.uid });
@@ -290,9 +323,14 @@ async function applyRefused(
   });
 }
 
-/** Marks the message as refused, which removes it from the outbox, unless it is known to be delivered. */
-export async function refuse(tx: WriteTx, row: MessageRow, refusal: { code: string; message: string }): Promise<void> {
-  await advance(tx, row, { status: "refused", refusal });
+/** Marks a message as refused, which removes it from the outbox, unless it is known to be delivered; or ends a change. */
+export async function refuse(tx: WriteTx, row: Queued, { code, message }: Refusal): Promise<void> {
+  const refusal = { code, message };
+  if (isChange(row)) await changeRules(tx).changeRefused(tx, row, refusal);
+  else {
+    await advance(tx, row, { status: "refused", refusal });
+    if (row.settled && row.status !== "delivered") await changeRules(tx).dropChanges(tx, row);
+  }
   await release(tx, row.conversation);
   if (refusal.code === GONE) await noteGone(tx, row.to);
 }
@@ -310,11 +348,12 @@ async function noteGone(tx: WriteTx, uid: string): Promise<void> {
   });
 }
 
-/** Records that the server has queued the message. */
+/** Records that the server has queued the message or change. */
 export async function accepted(tx: WriteTx, id: string, acceptedAt: Micros): Promise<void> {
-  const row = await tx.typed(id);
+  const row = await tx.queued(id);
   if (!row) return;
-  await advance(tx, row, { status: "sent", acceptedAt });
+  if (isChange(row)) await changeRules(tx).storeChange(tx, { ...row, status: "sent" });
+  else await advance(tx, row, { status: "sent", acceptedAt });
   await release(tx, row.conversation);
 }
 
@@ -414,8 +453,32 @@ export function touched(context: RuleContext, row: ConversationRow, message: Mes
     ...row,
     newest: believable ? Math.max(row.newest, at) : row.newest,
     recent: Math.max(row.recent, Math.min(shown, context.serverNow + MAX_AHEAD)),
-    preview: newer
-      ? { id: message.id, from: message.from, body: cut(message.body, PREVIEW_UNITS), at: shown }
-      : row.preview,
+    preview: newer ? { id: message.id, from: message.from, body: previewOf(message), at: shown } : row.preview,
   };
+}
+
+/** What ./changes is built on. */
+const BASE: BaseRules = {
+  messageKey,
+  otherMember,
+  validMessageId,
+  messagePath,
+  emptyConversation,
+  WAITING,
+  MAX_AHEAD,
+  isPreview,
+  withNewestPreview,
+  previewOf,
+  noteBackfill,
+};
+
+/** Loads the rules of changes, which are not part of the first load. */
+export async function loadChangeRules(): Promise<ChangeRules> {
+  return new (await loadCode(() => import("./changes"))).MessageChanges(BASE);
+}
+
+/** Returns the rules of changes. Throws RulesMissing if they are not loaded, since a transaction cannot wait for code. */
+export function changeRules(tx: WriteTx): ChangeRules {
+  if (tx.rules) return tx.rules;
+  throw new RulesMissing();
 }

@@ -13,8 +13,9 @@ import { type Readable, type Unsubscribe, Value } from "../observable";
 import { type Change, EVERYTHING } from "./change";
 import { ALL, SHAPE } from "./rows";
 import { prune } from "./prune";
+import { loadChangeRules } from "./rules";
 import { salvage } from "./salvage";
-import { ReadTx, WriteTx } from "./tx";
+import { type ChangeRules, ReadTx, RulesMissing, WriteTx } from "./tx";
 
 /**
  * The delay before a lost database is opened again. A sign-out in another tab, which also closes it, is known by then.
@@ -22,6 +23,11 @@ import { ReadTx, WriteTx } from "./tx";
 const REOPEN_MS = 1_000;
 /** How often to test whether a full device has space again. */
 const PROBE_MS = 10_000;
+
+/** Code that a transaction needs could not be loaded. */
+export class CodeMissing extends Error {
+  override readonly name = "CodeMissing";
+}
 
 /** The name of the database of a user. */
 export function databaseName(uid: string): string {
@@ -39,19 +45,24 @@ export class LocalStore {
   private closed = false;
   private probing: Cancel | null = null;
   private replacing: Promise<void> | null = null;
+  private rules: ChangeRules | null;
 
-  /** Opens the store. Never rejects: without storage, the data stays in memory. */
-  static async open(platform: Platform, uid: string): Promise<LocalStore> {
+  /**
+   * Opens the store. Never rejects: without storage, the data stays in memory. Tests pass the rules of changes, so that
+   * nothing is loaded while their clock stands still.
+   */
+  static async open(platform: Platform, uid: string, rules: ChangeRules | null = null): Promise<LocalStore> {
     const name = databaseName(uid);
     try {
-      return new LocalStore(platform, name, await platform.storage.open(name, SHAPE));
+      return new LocalStore(platform, name, await platform.storage.open(name, SHAPE), rules);
     } catch (err) {
       platform.report("storage is denied; messages are lost when this tab is closed", err);
-      return new LocalStore(platform, name, await platform.storage.openMemory(SHAPE));
+      return new LocalStore(platform, name, await platform.storage.openMemory(SHAPE), rules);
     }
   }
 
-  private constructor(platform: Platform, name: string, db: Database) {
+  private constructor(platform: Platform, name: string, db: Database, rules: ChangeRules | null) {
+    this.rules = rules;
     this.platform = platform;
     this.name = name;
     this.disk = db;
@@ -105,7 +116,7 @@ export class LocalStore {
   /** Replaces the database by an empty one in memory. The server has everything but messages that were never sent. */
   private async useMemory(): Promise<void> {
     const memory = await this.platform.storage.openMemory(SHAPE);
-    await this.overlay?.moveTo(memory, salvageRows);
+    await this.overlay?.moveTo(memory, this.salvageRows);
     if (this.closed) return;
     this.disk.close();
     this.disk = memory;
@@ -116,10 +127,25 @@ export class LocalStore {
 
   /**
    * Runs `body` in one transaction and reports the changes. They are on disk then, unless the store is {@link full}.
-   * Rejects with StorageLost, and with StorageFull if there is no space even after old history was pruned and the code
-   * that goes on in memory cannot be loaded. Nothing is written in that case.
+   * Rejects with StorageLost, with CodeMissing, and with StorageFull if there is no space even after old history was
+   * pruned and the code that goes on in memory cannot be loaded. Nothing is written in that case.
    */
   async write<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
+    try {
+      return await this.writeOrPrune(body);
+    } catch (err) {
+      if (!(err instanceof RulesMissing)) throw err;
+    }
+    try {
+      // A transaction cannot wait for code, so this is between two attempts.
+      this.rules = await loadChangeRules();
+    } catch (cause) {
+      throw new CodeMissing("the rules of changes could not be loaded", { cause });
+    }
+    return await this.writeOrPrune(body);
+  }
+
+  private async writeOrPrune<T>(body: (tx: WriteTx) => Promise<T>): Promise<T> {
     try {
       return await this.attempt(body);
     } catch (err) {
@@ -162,7 +188,7 @@ export class LocalStore {
     const { overlay } = this;
     if (this.closed) return;
     try {
-      if (overlay) await overlay.flush(salvageRows);
+      if (overlay) await overlay.flush(this.salvageRows);
       else await this.attempt((tx) => tx.putMeta({ name: "probe", at: this.platform.clock.now() }));
     } catch (err) {
       if (!(err instanceof StorageFull)) this.platform.report("the free space could not be tested", err);
@@ -185,7 +211,7 @@ export class LocalStore {
     let change: Change | null = null;
     const value = await this.answered((db) =>
       db.write(ALL, async (writes) => {
-        const tx = new WriteTx(writes);
+        const tx = new WriteTx(writes, this.rules);
         const result = await body(tx);
         await tx.flush();
         change = tx.changes.done();
@@ -216,6 +242,12 @@ export class LocalStore {
     this.disk.close();
   }
 
+  private readonly salvageRows: Salvage = async (writes, rows) => {
+    const tx = new WriteTx(writes, this.rules);
+    await salvage(tx, rows);
+    await tx.flush();
+  };
+
   private watchForLoss(): void {
     this.disk.onLost(() => {
       this.platform.report("the database was closed from outside");
@@ -244,9 +276,3 @@ export class LocalStore {
     }
   }
 }
-
-const salvageRows: Salvage = async (writes, rows) => {
-  const tx = new WriteTx(writes);
-  await salvage(tx, rows);
-  await tx.flush();
-};

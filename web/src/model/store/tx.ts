@@ -1,8 +1,12 @@
 /** Typed transactions on a user's database. */
-import type { Micros } from "../../protocol/chat";
+import type { messageKey, Micros, otherMember, validMessageId } from "../../protocol/chat";
+import type { Fields } from "../../protocol/fields";
+import type { MessageRef } from "../../protocol/frames";
 import type { Reads, Writes } from "../../platform/database";
+import type { OwnChange } from "../interface/conversation";
 import { Changes } from "./change";
 import {
+  type ChangeRow,
   type ConversationRow,
   type Backfill,
   type DraftRow,
@@ -10,6 +14,7 @@ import {
   type MessageRow,
   messagePath,
   type MetaRow,
+  type Queued,
   type ReplayRow,
   type StoredMessage,
   type UserRow,
@@ -20,6 +25,68 @@ const NO_GAP: Gap = { n: 0, at: 0, foundAt: 0, since: 0, loads: 0, tries: 0, due
 
 /** The keys of remembered refusals. */
 const REFUSALS = { lower: "refused:", upper: "refused;", upperOpen: true } as const;
+
+/** The keys of kept changes. */
+const KEPT = { lower: "changed:", upper: "changed;", upperOpen: true } as const;
+
+/** The user and the current times. */
+export interface RuleContext {
+  readonly uid: string;
+  /** This device's clock, in ms. */
+  readonly now: number;
+  /** The server's clock as far as it is known, in µs. */
+  readonly serverNow: Micros;
+}
+
+/** The rules of changes (./changes). Their code is loaded when a transaction first needs them. */
+export interface ChangeRules {
+  /** Applies an event `change`, or `changed` if it is the user's own. Returns false for one that makes no sense. */
+  applyChange(tx: WriteTx, context: RuleContext, own: boolean, event: Fields): Promise<boolean>;
+  /** The user's own changes were delivered. */
+  changesDelivered(tx: WriteTx, refs: readonly MessageRef[]): Promise<void>;
+  /** Returns the message with changes added, `saved` (as history has them) and others that are known here. */
+  withChanges(tx: WriteTx, row: MessageRow, saved: Fields | undefined, content?: string): Promise<MessageRow>;
+  /** Stores a change of the user and shows its effect. */
+  storeChange(tx: WriteTx, row: ChangeRow): Promise<void>;
+  /** As `freeze` of ./outbox. */
+  freezeChange(tx: WriteTx, context: RuleContext, row: ChangeRow): Promise<ChangeRow>;
+  /** A change was refused for good. */
+  changeRefused(tx: WriteTx, row: ChangeRow, refusal: { code: string; message: string }): Promise<void>;
+  /** Drops the changes of a message that was refused. */
+  dropChanges(tx: WriteTx, row: MessageRow): Promise<void>;
+  /** Makes a change of the user. */
+  makeChange(tx: WriteTx, context: RuleContext, what: Changed, change: OwnChange): Promise<void>;
+}
+
+/**
+ * What the rules of changes use of the first load. It is passed to them, because an import would move it into another chunk.
+ */
+export interface BaseRules {
+  readonly messageKey: typeof messageKey;
+  readonly otherMember: typeof otherMember;
+  readonly validMessageId: typeof validMessageId;
+  readonly messagePath: typeof messagePath;
+  readonly emptyConversation: typeof emptyConversation;
+  readonly WAITING: number;
+  /** See ./rules. */
+  readonly MAX_AHEAD: number;
+  isPreview(row: ConversationRow, message: MessageRow): boolean;
+  withNewestPreview(tx: WriteTx, conversation: ConversationRow): Promise<ConversationRow>;
+  previewOf(row: MessageRow): string;
+  noteBackfill(tx: WriteTx, context: RuleContext, backfill: Omit<Backfill, "since" | "due" | "tries">): Promise<void>;
+}
+
+/** A change that the user makes. */
+export interface Changed {
+  /** Its id. */
+  readonly id: string;
+  readonly conversation: string;
+  /** The key of the message. */
+  readonly key: string;
+}
+
+/** A transaction needs {@link ChangeRules}, which are not loaded. The store loads them and runs it again. */
+export class RulesMissing extends Error {}
 
 /** A read transaction. */
 export class ReadTx {
@@ -90,9 +157,26 @@ export class ReadTx {
     }) as Promise<MessageRow[]>;
   }
 
+  /** Returns the message that was typed on this device, or the user's own change, under `id`. */
+  async queued(id: string): Promise<Queued | undefined> {
+    return (await this.typed(id)) ?? (await this.change(id));
+  }
+
+  change(id: string): Promise<ChangeRow | undefined> {
+    return this.reads.get("changes", id) as Promise<ChangeRow | undefined>;
+  }
+
+  /** The user's own changes of a message that have a row. */
+  changesOf(path: string): Promise<ChangeRow[]> {
+    return this.reads.range("changes", { index: "path", lower: [path], upper: [path] }) as Promise<ChangeRow[]>;
+  }
+
   /** The outbox, in typing order. */
-  outbox(): Promise<MessageRow[]> {
-    return this.reads.range("messages", { index: "queue" }) as Promise<MessageRow[]>;
+  async outbox(): Promise<Queued[]> {
+    const parts = await Promise.all(
+      ["messages", "changes"].map((store) => this.reads.range(store, { index: "queue" })),
+    );
+    return (parts.flat() as unknown as Queued[]).sort((a, b) => (a.queue ?? 0) - (b.queue ?? 0));
   }
 
   conversation(id: string): Promise<ConversationRow | undefined> {
@@ -134,6 +218,16 @@ export class ReadTx {
     return this.reads.range("backfills", { index: "due" }) as Promise<Backfill[]>;
   }
 
+  /** The number of messages that are not on this device, and of which changes are kept. */
+  countKept(): Promise<number> {
+    return this.reads.count("backfills", KEPT);
+  }
+
+  /** Changes of messages that are not on this device. */
+  kept(): Promise<Backfill[]> {
+    return this.reads.range("backfills", KEPT) as Promise<Backfill[]>;
+  }
+
   /** The number of remembered refusals of messages that are not on this device. */
   countRefusals(): Promise<number> {
     return this.reads.count("backfills", REFUSALS);
@@ -165,6 +259,9 @@ export class ReadTx {
  */
 export class WriteTx extends ReadTx {
   private readonly writes: Writes;
+  /** Null: not loaded. */
+  readonly rules: ChangeRules | null;
+  private anyChanges: boolean | null = null;
   private readonly known = new Map<string, ConversationRow | undefined>();
   private readonly knownBackfills = new Map<string, Backfill | undefined>();
   private readonly unwritten = new Set<string>();
@@ -172,9 +269,26 @@ export class WriteTx extends ReadTx {
   /** Messages of the server that this device did not have, in the order of the rules that stored them. */
   readonly added: MessageRow[] = [];
 
-  constructor(writes: Writes) {
+  constructor(writes: Writes, rules: ChangeRules | null) {
     super(writes);
     this.writes = writes;
+    this.rules = rules;
+  }
+
+  /** Whether changes may be known of messages that are not on this device. */
+  async hasChanges(): Promise<boolean> {
+    return (this.anyChanges ??= (await this.reads.count("changes", {})) + (await this.countKept()) > 0);
+  }
+
+  async putChange(row: ChangeRow): Promise<void> {
+    this.anyChanges = true;
+    this.changes.conversation(row.conversation);
+    await this.writes.put("changes", row);
+  }
+
+  async deleteChange(row: ChangeRow): Promise<void> {
+    this.changes.conversation(row.conversation);
+    await this.writes.delete("changes", row.id);
   }
 
   async putMessage(row: MessageRow): Promise<void> {
@@ -236,6 +350,7 @@ export class WriteTx extends ReadTx {
 
   async putBackfill(row: Backfill): Promise<void> {
     if (row.due !== undefined) this.changes.toDo("backfill");
+    if (row.changes) this.anyChanges = true;
     this.knownBackfills.set(row.key, row);
     await this.writes.put("backfills", row);
   }
@@ -280,7 +395,7 @@ export function emptyConversation(id: string, other: string): ConversationRow {
   };
 }
 
-/** Whether the message was transmitted at least once. */
-export function transmitted(row: MessageRow): boolean {
+/** Whether the message or change was transmitted at least once. */
+export function transmitted(row: Pick<Queued, "place">): boolean {
   return row.place < WAITING;
 }

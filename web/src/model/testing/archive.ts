@@ -1,10 +1,13 @@
 /** A fake of the HTTP functions over a list of saved messages. It answers as functions/api does. */
 import { messageKey, otherMember, type SavedMessage } from "../../protocol/chat";
+import { type Change, changedBody, type Changes, changesOf, mergeChanges } from "../../protocol/changes";
 import { messagePath } from "../store/rows";
 import type { HttpAnswer, HttpRequest } from "../../platform/platform";
 
 export class FakeArchive {
   readonly saved = new Map<string, SavedMessage>();
+  /** The changes of messages, also of those that are not saved yet, with the time of the last one in µs. */
+  private readonly changed = new Map<string, { readonly changes: Changes; readonly at: number }>();
   readonly marks: Record<string, Record<string, number>> = {};
   readonly directory = new Map<
     string,
@@ -32,6 +35,27 @@ export class FakeArchive {
     return kept;
   }
 
+  /** Saves a change at a time of the server. */
+  change(change: Change, at: number): void {
+    const path = messagePath(change.conversation, messageKey(change.of));
+    const changes = mergeChanges(this.changed.get(path)?.changes ?? {}, changesOf(change));
+    this.changed.set(path, { changes, at });
+  }
+
+  /** Returns a message as history shows it. */
+  shown(message: SavedMessage): Omit<SavedMessage, "changes"> & { readonly changes?: unknown } {
+    const changes = this.changed.get(messagePath(message.conversation, messageKey(message)))?.changes;
+    return changes ? { ...message, body: changedBody(changes, message.body), changes } : message;
+  }
+
+  private changes(uid: string, since: number): unknown {
+    const messages = [...this.changed]
+      .filter(([path, { at }]) => at >= since && otherMember(path.split("/")[0] ?? "", uid) !== null)
+      .flatMap(([path]) => this.saved.get(path) ?? [])
+      .map((message) => this.shown(message));
+    return { messages, next: "", now: since, reload: false };
+  }
+
   read(conversation: string, uid: string, at: number): void {
     const marks = (this.marks[conversation] ??= {});
     marks[uid] = Math.max(marks[uid] ?? 0, at);
@@ -50,6 +74,8 @@ export class FakeArchive {
         return json(200, this.conversations(uid));
       case "/api/messages":
         return this.messages(uid, q.get("conversation") ?? "", q.get("before") ?? "", Number(q.get("limit") ?? "50"));
+      case "/api/messages/changes":
+        return json(200, this.changes(uid, Number(q.get("since"))));
       case "/api/messages/batch":
         return this.batch(uid, q);
       case "/api/users":
@@ -121,7 +147,8 @@ export class FakeArchive {
     );
     const conversations = ids.map((id) => {
       const all = this.of(id);
-      const last = all[all.length - 1];
+      const newest = all[all.length - 1];
+      const last = newest && this.shown(newest);
       const other = otherMember(id, uid) ?? "";
       const mark = this.marks[id]?.[uid] ?? 0;
       return {
@@ -142,14 +169,17 @@ export class FakeArchive {
     return json(200, this.page(conversation, before, limit));
   }
 
-  private page(conversation: string, before: string, limit: number): { messages: SavedMessage[]; next: string } {
+  private page(conversation: string, before: string, limit: number): { messages: unknown[]; next: string } {
     const [at = "", key = ""] = before.split(",");
     const older = this.of(conversation).filter(
       (m) => before === "" || m.at < Number(at) || (m.at === Number(at) && key !== "" && messageKey(m) < key),
     );
     const page = older.slice(Math.max(0, older.length - limit));
     const first = page[0];
-    return { messages: page, next: older.length > page.length && first ? `${first.at},${messageKey(first)}` : "" };
+    return {
+      messages: page.map((m) => this.shown(m)),
+      next: older.length > page.length && first ? `${first.at},${messageKey(first)}` : "",
+    };
   }
 
   private batch(uid: string, q: URLSearchParams): HttpAnswer {
@@ -168,7 +198,9 @@ export class FakeArchive {
       return json(422, { code: "invalid_fields", detail: "Ask for fewer messages at once." });
     return json(200, {
       pages: pages.map(([, conversation = "", before = ""]) => this.page(conversation, before, limit)),
-      saved: keys.flatMap(({ conversation, key }) => this.saved.get(messagePath(conversation, key)) ?? []),
+      saved: keys
+        .flatMap(({ conversation, key }) => this.saved.get(messagePath(conversation, key)) ?? [])
+        .map((message) => this.shown(message)),
     });
   }
 

@@ -3,6 +3,7 @@ import { ArchiveApi } from "../../net/archive";
 import { HttpApi } from "../../net/http";
 import type { ConnectionState, Token } from "../../net/connection";
 import { conversationId } from "../../protocol/chat";
+import type { Changes } from "../../protocol/changes";
 import { uuidv7 } from "../../protocol/uuid";
 import type { FakePlatform } from "../../platform/testing/fake";
 import { Engine } from "../engine/engine";
@@ -12,7 +13,7 @@ import type { Presence } from "../interface/chat";
 import { ServerLimits } from "../limits";
 import { LocalStore } from "../store/store";
 import { enqueue } from "../store/outbox";
-import { moveMyRead } from "../store/rules";
+import { loadChangeRules, moveMyRead } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { emptyConversation } from "../store/tx";
 import { ServerTime } from "../time";
@@ -24,6 +25,7 @@ export interface SeenMessage {
   key: string;
   status: string;
   body: string;
+  changes?: Changes;
   at: number | null;
   code?: string;
 }
@@ -64,7 +66,7 @@ export class Device {
   private readonly restartEngine: () => Promise<void>;
 
   static async start(platform: FakePlatform, uid: string, options: DeviceOptions = {}): Promise<Device> {
-    const device = new Device(platform, uid, await LocalStore.open(platform, uid), options);
+    const device = new Device(platform, uid, await LocalStore.open(platform, uid, await loadChangeRules()), options);
     await device.engine.start();
     let { full } = device.store;
     device.store.storage.subscribe(() => {
@@ -162,6 +164,7 @@ export class Device {
             key: r.key,
             status: read ? "read" : r.status,
             body: r.body,
+            ...(r.changes ? { changes: r.changes } : {}),
             at: r.at,
             ...(r.refusal ? { code: r.refusal.code } : {}),
           };

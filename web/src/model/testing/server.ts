@@ -3,6 +3,8 @@
  * may lose. It also checks the clients' behavior; see {@link ModelServer.faults}.
  */
 import { type ChatMessage, conversationId, messageKey, otherMember, type SavedMessage } from "../../protocol/chat";
+import type { Change } from "../../protocol/changes";
+import { type ChatEvent, waits } from "../../protocol/frames";
 import type { FakeClock } from "../../platform/testing/clock";
 import type { FakeSocket } from "../../platform/testing/fake";
 import { messagePath } from "../store/rows";
@@ -42,6 +44,8 @@ interface Connected {
 
 const pathOf = (m: ChatMessage): string => messagePath(m.conversation, messageKey(m));
 const contentOf = (m: ChatMessage): string => JSON.stringify([m.to, m.body, m.at, m.reply_to]);
+
+const awaitsAck = (event: Record<string, unknown>): boolean => waits(event as Pick<ChatEvent, "type">);
 
 /** Returns the index of the first entry after `n`. */
 function firstAfter(entries: readonly Entry[], n: number): number {
@@ -210,6 +214,9 @@ export class ModelServer {
       case "send":
         this.send(c, f);
         return;
+      case "change":
+        this.change(c, f);
+        return;
       case "ack": {
         const [epoch = "", n = ""] = String(f["cursor"]).split(":");
         if (Number(epoch) !== this.epoch || c.epoch !== this.epoch) return;
@@ -265,6 +272,7 @@ export class ModelServer {
       now: this.clock.now() * 1000,
       resumed,
       limits: this.limits,
+      changes: true,
     });
     c.sentTo = from;
     this.relayAll(c);
@@ -286,6 +294,7 @@ export class ModelServer {
         now: this.clock.now() * 1000,
         resumed: false,
         limits: this.limits,
+        changes: true,
       });
       c.sentTo = floor;
     }
@@ -295,7 +304,7 @@ export class ModelServer {
         return;
       }
       c.sentTo = entry.n;
-      if (entry.event["type"] === "message") c.unacked.push(entry.n);
+      if (awaitsAck(entry.event)) c.unacked.push(entry.n);
       c.socket.deliver({ type: "event", cursor: `${this.epoch}:${entry.n}`, event: entry.event });
     }
     if (c.live) return;
@@ -378,6 +387,34 @@ export class ModelServer {
     return true;
   }
 
+  private change(c: Connected, { type: _, ...f }: Record<string, unknown>): void {
+    const id = String(f["id"]);
+    const to = String(f["to"]);
+    const content = JSON.stringify(f);
+    const aheadMs = Math.ceil(Number(f["at"]) / 1000 - this.clock.now() - this.limits.ahead_ms);
+    if (aheadMs > 10_000) {
+      c.socket.deliver({ type: "error", code: "at_ahead", message: "Later.", id, retry_after_ms: aheadMs });
+      return;
+    }
+    const path = messagePath(conversationId(c.uid, to), `${id}.${c.uid}`);
+    const first = this.contents.get(path);
+    if (first !== undefined && first !== content) this.faults.push(`change ${path} was changed: ${first} → ${content}`);
+    this.contents.set(path, content);
+    if (this.redisDown) {
+      c.socket.deliver({ type: "error", code: "unavailable", message: "Later.", id, retry_after_ms: 500 });
+      return;
+    }
+    const { pending } = this.inbox(to);
+    const accepted = this.clock.now() * 1000;
+    if (!pending.has(`${c.uid}/${id}`)) {
+      pending.set(`${c.uid}/${id}`, content);
+      const change = { ...f, conversation: conversationId(c.uid, to), from: c.uid, accepted_at: accepted };
+      this.append(to, { type: "change", ...change });
+      this.append(c.uid, { type: "changed", ...change });
+    }
+    if (!this.loseAnswers) c.socket.deliver({ type: "sent", id, accepted_at: accepted });
+  }
+
   private save(message: SavedMessage): void {
     for (const kept of this.archive.save([message]))
       for (const uid of [kept.from, kept.to]) this.append(uid, { type: "corrected", ...kept });
@@ -385,22 +422,27 @@ export class ModelServer {
 
   private acknowledge(uid: string, n: number): void {
     const inbox = this.inbox(uid);
-    const messages = inbox.entries.filter((e) => e.n > inbox.acked && e.n <= n && e.event["type"] === "message");
+    const messages = inbox.entries.filter((e) => e.n > inbox.acked && e.n <= n && awaitsAck(e.event));
     inbox.acked = Math.max(inbox.acked, n);
     const now = this.clock.now() * 1000;
     const delivered: SavedMessage[] = [];
+    const changed: Change[] = [];
     if (messages.length > 0)
       this.clock.after(this.saveDelay, () => {
         for (const message of delivered) this.save(message);
+        for (const change of changed) this.archive.change(change, this.clock.now() * 1000);
       });
     for (const { event } of messages) {
-      const { type: _, ...message } = event as unknown as { type: string } & ChatMessage;
+      const { type, ...message } = event as unknown as { type: string } & ChatMessage;
       inbox.pending.delete(`${message.from}/${message.id}`);
-      delivered.push({ ...message, delivered_at: now });
+      const ref = { id: message.id, at: message.at };
+      if (type === "change") changed.push(event as unknown as Change);
+      else delivered.push({ ...message, delivered_at: now });
       this.append(message.from, {
         type: "delivered",
         conversation: message.conversation,
-        messages: [{ id: message.id, at: message.at }],
+        messages: type === "change" ? [] : [ref],
+        ...(type === "change" && { changes: [ref] }),
         delivered_at: now,
       });
     }

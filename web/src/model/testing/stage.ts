@@ -60,6 +60,8 @@ export class Stage {
   platform: FakePlatform;
   device!: Device;
   private starts = 1;
+  /** Whether the server offers changes in its next welcome. */
+  changes = true;
 
   private constructor(open?: FakeOptions["open"]) {
     this.platform = this.process(new FakeBrowser(), open ? { open } : {});
@@ -100,7 +102,7 @@ export class Stage {
   }
 
   welcome(resumed: boolean, uid = ME): object {
-    return { type: "welcome", uid, now: this.clock.now() * 1000, resumed, limits: LIMITS };
+    return { type: "welcome", uid, now: this.clock.now() * 1000, resumed, limits: LIMITS, changes: this.changes };
   }
 
   /** Accepts the last socket and greets the device on it. */

@@ -5,7 +5,14 @@ import type { Beside } from "../parts/beside";
 export interface BubbleActions {
   readonly reply: (message: Message) => void;
   readonly retry: (message: Message) => void;
+  /** Deletes a message that was not sent from this device. */
   readonly remove: (message: Message) => void;
+  readonly deleteForAll: (message: Message) => void;
+  readonly edit: (message: Message) => void;
+  /** Sets the user's reaction. "": withdraws it. */
+  readonly react: (message: Message, emoji: string) => void;
+  /** Hides why a change was taken back. */
+  readonly dismiss: (message: Message) => void;
   readonly jump: (key: string) => void;
   readonly toggle: (key: string) => void;
   /** Sets the message under the pointer or with the focus, which shows its actions. */

@@ -33,14 +33,19 @@ export class MessageMenus {
     return (this.loaded ??= await import("./touched"));
   }
 
-  async open(message: Message, beside: Beside): Promise<void> {
+  /** Runs `run` with the loaded code, or says that it could not be loaded. */
+  async use(run: (loaded: typeof Touched) => unknown): Promise<void> {
     try {
       await this.load();
     } catch {
       notices.say(text.common.failed);
       return;
     }
-    this.shown = { message, beside };
+    if (this.loaded) await run(this.loaded);
+  }
+
+  open(message: Message, beside: Beside): Promise<void> {
+    return this.use(() => (this.shown = { message, beside }));
   }
 
   oncontextmenu(event: MouseEvent): void {

@@ -21,6 +21,7 @@ import type {
 } from "../../model";
 import { Value, derived } from "../../model/observable";
 import { adminCalls } from "./admin";
+import { changeMessage } from "./changes";
 import { lateParts } from "./late";
 import { number, ok, params, refused, wait } from "./options";
 import { history, message, people, says, showcase } from "./people";
@@ -182,6 +183,13 @@ function conversation(uid: string): Conversation {
       if (i >= 0) all.splice(i, 1);
       patch({ items: timeline.get().items.filter((m) => m.key !== key) });
     },
+    async change(key, change) {
+      if (params.has("unchangeable")) return refused("change_forbidden", "");
+      const old = all.find((m) => m.key === key);
+      if (old) changeMessage(old, change, (to) => set(key, to));
+      refresh();
+      return ok(undefined);
+    },
     setDraft(text, replyTo) {
       const q = all.find((m) => m.key === replyTo);
       draft.set({ text, replyTo: q ? { key: q.key, mine: q.mine, body: q.body } : null });
@@ -226,7 +234,7 @@ const chat: Chat = {
   storage: new Value(params.has("overflow") ? "overflow" : "durable"),
   clockOffset: new Value(number("skew", 0)),
   bodyLimit: new Value(number("body", 8000)),
-  limits: new Value({ sockets: 10, strangerMessages: 5, newPeople: 20 }),
+  limits: new Value({ sockets: 10, strangerMessages: 5, newPeople: 20, changes: !params.has("unchanging") }),
   conversations: list,
   unreadTotal: derived(list, (l) => l.items.reduce((n, c) => n + c.unread, 0)),
   waitingTotal: new Value(number("unsent", 0)),

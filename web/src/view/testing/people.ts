@@ -1,6 +1,6 @@
 /** The users of the fake model and their messages. */
 import type { Message, User } from "../../model";
-import { number } from "./options";
+import { number, params } from "./options";
 
 export const names: readonly [string, string][] = [
   ["mira.kern", "Mira Kern"],
@@ -108,7 +108,10 @@ export function showcase(): Message[] {
     message(false, "a".repeat(400) + " and H̸̡̪̯ͨ͊̽̅̾̎Ȩ̬̩̾͛ͪ̈́̀́͘ ̶̧̨̱̹̭̯ͧ̾ͬC̷̙̲̝͖ͭ̏ͥͮ͟Oͮ͏̮̪̝͍M̲̖͊̒ͪͩͬ̚̚͜Ȇ̴̟̟͙̞ͩ͌͝S̨̥̫͎̭ͯ̿̔̀ͅ <b>not bold</b> \u202Eoverride", at(0, 0, 5)),
     message(false, "هل وصلت؟ أنا في المحطة الآن.", at(0, 0, 7)),
     message(true, "Nearly. Two more stops, then ten minutes on foot.", at(0, 0, 9), { state: "delivered" }),
-    message(true, "Shall I bring the bread?", at(0, 0, 9), { state: "sent" }),
+    message(true, "Shall I bring the bread?", at(0, 0, 9), {
+      state: "sent",
+      ...(params.has("reverted") && { reverted: { kind: "edit", code: "change_too_early", message: "" } }),
+    }),
     message(true, "This one was refused.", at(0, 0, 10), {
       state: "refused",
       refusal: { code: "recipient_unavailable", message: "You cannot write to this person." },

@@ -1,0 +1,29 @@
+import { inLanguage } from "./language";
+
+const english = {
+  reactWith: (emoji: string) => `React with ${emoji}`,
+  withdraw: (emoji: string) => `Remove your reaction ${emoji}`,
+  edit: "Edit",
+  editTitle: "Edit the message",
+  deleteForAll: "Delete for everyone",
+  deletedForAll: "Deleted for everyone",
+  deliveredAt: (when: string) => `Delivered ${when}`,
+  read: "Read",
+  /** Why a change was taken back, by its kind. */
+  reverted: {
+    edit: (why: string) => `Your edit was not accepted. ${why}`,
+    delete: (why: string) => `The message was not deleted. ${why}`,
+    react: (why: string) => `Your reaction was not accepted. ${why}`,
+  },
+  /** The sentence for each code of a change that was refused. */
+  problems: {
+    change_invalid: "This change is not possible.",
+    change_forbidden: "Only the sender can change a message.",
+    change_too_early: "The clock of this device is wrong. Correct it and try again.",
+    change_unknown: "The chat does not know this change. Reload the page.",
+    emoji_invalid: "This emoji cannot be used.",
+  },
+} as const;
+
+/** The texts of changes of messages. The rules are those of en.ts. */
+export const messageText = inLanguage("messages", english);

@@ -1,0 +1,48 @@
+import type { Conversation, Message, OwnChange, Problem } from "../../model";
+import { text } from "../../text";
+import { messageText } from "../../text/messages";
+import { notices } from "../notices.svelte";
+import type { problemText } from "../problems";
+
+/** How long the model lets a deletion be undone, in ms. */
+const UNDO_MS = 5_000;
+
+/** The function of ../problems. It is passed, because an import would split the code of the first load. */
+type ProblemText = typeof problemText;
+
+/** Changes messages of a conversation, and says so if that is impossible. */
+export class Changing {
+  readonly #conversation: Conversation;
+  readonly #problemText: ProblemText;
+
+  constructor(conversation: Conversation, problemTextOf: ProblemText) {
+    this.#conversation = conversation;
+    this.#problemText = problemTextOf;
+  }
+
+  /** Returns the sentence for a change that was not stored, or that was reverted. */
+  why(problem: Pick<Problem, "code">): string {
+    return this.#problemText(problem, messageText.problems);
+  }
+
+  async change(key: string, change: OwnChange): Promise<boolean> {
+    const outcome = await this.#conversation.change(key, change);
+    if (!outcome.ok) notices.say(this.why(outcome.problem));
+    return outcome.ok;
+  }
+
+  /** Saves an edited text. Returns why that is impossible, or "". */
+  async edit(key: string, body: string): Promise<string> {
+    const outcome = await this.#conversation.change(key, { kind: "edit", body });
+    return outcome.ok ? "" : this.why(outcome.problem);
+  }
+
+  /** Deletes a message for everyone. The deletion waits on the device while it can be undone, also without this page. */
+  async deleteForAll({ key }: Message): Promise<void> {
+    if (!(await this.change(key, { kind: "delete" }))) return;
+    // A message that was never sent is gone at once.
+    const undoable = this.#conversation.timeline.get().items.find((m) => m.key === key)?.changes?.undo === true;
+    const undo = { label: text.common.undo, run: () => void this.change(key, { kind: "undo" }) };
+    notices.say(messageText.deletedForAll, undoable ? undo : undefined, undefined, false, UNDO_MS);
+  }
+}
