@@ -28,7 +28,7 @@ const LATER = [
   "src/view/people/People.svelte",
   "src/view/search/screens.ts", // when the user searches, or focuses the field above the chats
   "src/view/conversation/Details.svelte",
-  "src/view/conversation/markup.ts", // when a message may contain a link or formatting
+  "src/view/conversation/formatting.ts", // when a message may contain a link or formatting
   "src/view/settings/Settings.svelte",
   "src/view/conversation/touched.ts", // when the user does more than type, has scrolled up, or sees somebody with a picture; on touch screens after a conversation is open
   "src/view/admin/Admin.svelte",
