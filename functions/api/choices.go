@@ -53,7 +53,8 @@ type star struct {
 	ID           string      `json:"id"`
 }
 
-// listStars lists the messages to which the caller has given a star, the newest star first. They may not exist any more.
+// listStars lists the messages to which the caller has given a star, the newest star first. They may not exist any
+// more.
 func (a *API) listStars(ctx context.Context, r *request) (*response, error) {
 	c, err := a.deps.Store.Choices(ctx, r.user.UID)
 	if err != nil {

@@ -118,7 +118,8 @@ func TestSignupFields(t *testing.T) {
 	}
 	// Mail servers know a domain with umlauts by its ASCII form, and so do the accounts.
 	s.call("POST", "/signup", "", ada("email", "Ada@BÜCHER.example")).must(201, nil)
-	s.call("POST", "/signup", "", ada("email", "ada@xn--bcher-kva.example", "username", "other")).refused(409, "email_taken")
+	s.call("POST", "/signup", "", ada("email", "ada@xn--bcher-kva.example", "username", "other")).
+		refused(409, "email_taken")
 	for i, ok := range []form{
 		ada("display_name", "<b>Robert'); DROP TABLE</b>"), ada("display_name", "👩🏽\u200d🔬 Ada"), ada("display_name", "محمد"),
 		ada("password", strings.Repeat("x1", 100)), ada("username", "a.b_c-d"), ada("username", strings.Repeat("z", 30)),

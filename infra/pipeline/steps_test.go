@@ -254,7 +254,8 @@ func TestImageWithoutDigest(t *testing.T) {
 		m.pushed = pushed
 		out, code, _ := m.step("image")
 		if _, err := os.Stat(filepath.Join(m.root, "image.txt")); code == 0 || err == nil ||
-			!strings.Contains(out, "The registry has no digest of europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1") {
+			!strings.Contains(out, "The registry has no digest of "+
+				"europe-west1-docker.pkg.dev/acme-chat/chat/realtime:build-b1") {
 			t.Errorf("with the digest %q, it ended with %d: %s", pushed, code, out)
 		}
 	}

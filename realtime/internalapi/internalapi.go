@@ -1,7 +1,8 @@
 // Package internalapi is the contract of the realtime service's /internal/* routes, which the functions call when a
 // user's gate or profile changes, when a user is deleted, when messages that wait must be withdrawn, when devices may
-// show a content that is not saved, when a user has chosen a setting, and for the operator's figures. It holds the paths, the request and response types,
-// and the limits that both ends use. Package server serves the routes; [Client] calls them over HTTP.
+// show a content that is not saved, when a user has chosen a setting, and for the operator's figures. It holds the
+// paths, the request and response types, and the limits that both ends use. Package server serves the routes; [Client]
+// calls them over HTTP.
 //
 //	POST /internal/gate       [Gate] → 204
 //	POST /internal/gone       [Gone] → 204

@@ -59,8 +59,8 @@ var (
 	limitCount    = []byte("limit_count") // key → limitRecord
 
 	all = [][]byte{users, names, signups, byName, byTerm, byEmail, byCreated, byActive, admins, erasing, erased,
-		pictures, choices, conversations, byMember, messages, messageKeys, byRecipient, days, stubs, stubAges, byChange, audit,
-		auditIDs, deadLetters, deadLetterIDs, limitCount}
+		pictures, choices, conversations, byMember, messages, messageKeys, byRecipient, days, stubs, stubAges, byChange,
+		audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
 )
 
 // Store is a store.Store in a bbolt file.

@@ -8,7 +8,7 @@ const article = (page: Page, body: string) => log(page).getByRole("article").fil
 const menu = (page: Page) => page.getByRole("menu", { name: en.conversation.actions });
 const spoken = (page: Page) => page.locator(".stage > .spoken[aria-live]");
 const MINE = "Shall I bring the bread?";
-const THEIRS = "I found the old map";
+const THEIRS = "هل وصلت؟";
 
 async function accessible(page: Page): Promise<void> {
   await paint(page, "light");
