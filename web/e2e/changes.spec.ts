@@ -20,7 +20,7 @@ function stored(page: Page): Promise<string> {
     const asked = <T>(request: IDBRequest<T>): Promise<T> =>
       new Promise((resolve, reject) => {
         request.onsuccess = () => resolve(request.result);
-        request.onerror = () => reject(request.error as Error);
+        request.onerror = () => reject(request.error);
       });
     const found: unknown[] = [];
     for (const { name } of await indexedDB.databases()) {
