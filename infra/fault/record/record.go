@@ -46,7 +46,7 @@ const (
 	Deaf       Kind = "deaf"        // the device stops reading its sockets
 	Hears      Kind = "hears"       // the device reads its sockets again
 	Left       Kind = "left"        // the device never comes back
-	Restored   Kind = "restored"    // Conversation, Lines: a device that was set back begins with these; first none
+	Restored   Kind = "restored"    // Conversation, Lines: what a device that was set back begins with
 	View       Kind = "view"        // Conversation, Lines: what the device shows before the end and in the end
 	List       Kind = "list"        // List: the conversations that the device shows before the end and in the end
 
