@@ -24,8 +24,8 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         minify: true,
-        // What the entry imports is one chunk. Otherwise, the bundler splits it among the screens that are loaded later,
-        // and it compresses worse.
+        // The imports of the entry are one chunk. Otherwise, the bundler splits them among the screens that are loaded
+        // later, and they compress worse.
         codeSplitting: {
           groups: [
             { name: "app", test: /src\/(view\/App|view\/parts\/Ticks|view\/names|model\/create)\.(svelte|ts)$/ },

@@ -26,7 +26,7 @@ test("a new device finds old messages while it loads them, keeps them, and finds
   await expect(hits).toHaveCount(1);
   await expect(page.getByText(searchText.done).first()).toBeVisible();
 
-  // What it has loaded stays, and is found without a network. A hit opens with what was written after it.
+  // The device keeps what it has loaded, and finds it without a network. A hit opens among its neighbors.
   await second.sockets.offline(second.context);
   await page.reload();
   await field.fill("flower pot");

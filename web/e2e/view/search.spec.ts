@@ -59,7 +59,7 @@ test("Ctrl+F searches the open conversation", async ({ at }) => {
   await expect(page.getByRole("article").first()).toBeVisible();
   await expect(page.locator("article.flash")).toContainText("lamps");
 
-  // What arrives joins the results. The place stays the same message.
+  // New messages join the results, and the current match stays the same.
   await page.evaluate(() => {
     const { fake } = globalThis as unknown as { fake: { say(uid: string, body: string): void } };
     fake.say("uid1aBcDeF", "LAMPS again");

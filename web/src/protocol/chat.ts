@@ -27,7 +27,7 @@ export interface ChatMessage {
 /** A saved message. */
 export interface SavedMessage extends ChatMessage {
   readonly delivered_at: Micros;
-  /** What became of it after it was sent. `body` has these changes. ./changes reads and checks it. */
+  /** The sum of its changes, which `body` already includes. ./changes reads and checks it. */
   readonly changes?: Fields;
 }
 

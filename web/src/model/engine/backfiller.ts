@@ -43,7 +43,7 @@ function isDue(due: number, now: number, longest: number): boolean {
   return due <= now || due > now + longest;
 }
 
-/** What names a message. */
+/** The fields that identify a message. */
 interface Key {
   readonly conversation: string;
   readonly key: string;

@@ -41,7 +41,7 @@ export interface Message {
   readonly deliveredTime: number | null;
   readonly refusal: Refusal | null;
   readonly quote: Quote | null;
-  /** What became of it after it was sent. Missing: nothing. */
+  /** Its edit or deletion, and its reactions. Missing if there are none. */
   readonly changes?: {
     /** Empty `body`. */
     readonly deleted: boolean;
@@ -57,7 +57,7 @@ export interface Message {
   readonly reverted?: Refusal & { readonly kind: string };
 }
 
-/** What a user can do to a message that was sent. Only the sender edits or deletes it. */
+/** A change that a user can make to a sent message. Only its sender can edit or delete it. */
 export type OwnChange =
   | { readonly kind: "edit"; readonly body: string }
   /** For everyone. Takes effect after 5 s, until which it can be undone. A message that was never sent goes at once. */

@@ -1,4 +1,4 @@
-/** What the parts of the model build on whose code is loaded when a screen needs them: directory, pictures, search. */
+/** The parts that directory, pictures and search are built on. Their code is loaded when a screen needs it. */
 import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import type { Clock, Page } from "../../platform/platform";

@@ -26,9 +26,9 @@ export interface OlderProgress {
 
 /** Messages per page. */
 export const PAGE = 100;
-/** What a page costs of the budget of reading besides its messages, at most: the call, and the caller's record. */
+/** The cost of a page in the budget of reading, besides its messages, at most: the call, and the caller's record. */
 export const PAGE_EXTRA = 3;
-/** What searches may read in a minute: half of the budget of reading, so that the other half is left for everything else. */
+/** Documents that searches may read in a minute: half of the budget of reading, since everything else shares it. */
 export const READS_PER_MINUTE = 1_500;
 /** The messages that one search loads before it asks whether it should go on. */
 export const MAX_MESSAGES = 20_000;
@@ -41,10 +41,10 @@ const RETRY_MS = 5_000;
 const OFFLINE_MS = 30_000;
 /** After so many failures in a row, a conversation is skipped. */
 const MAX_FAILURES = 3;
-/** What a page of the list of conversations reads; see readConversations in functions/api/budget.go. */
+/** Documents that a page of the list of conversations reads; see readConversations in functions/api/budget.go. */
 const LIST_READS = 210;
 
-/** What all searches of this tab may read now. It fills again with time. */
+/** The documents that all searches of this tab may read now. Their number rises with time. */
 export class Allowance {
   private readonly clock: Clock;
   private left = READS_PER_MINUTE;

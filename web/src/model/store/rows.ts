@@ -45,7 +45,7 @@ export interface MessageRow {
   readonly heard?: Micros;
   /** The sum of the changes that `body` has. Missing if there are none. */
   readonly changes?: Changes;
-  /** What the message is without the user's own changes that are not delivered yet. Missing if there are none. */
+  /** The message without the user's own undelivered changes. Missing if there are none. */
   readonly settled?: {
     readonly body: string;
     readonly changes: Changes;
@@ -81,7 +81,7 @@ export interface ChangeRow {
   readonly notBefore?: number;
 }
 
-/** What the outbox consists of. */
+/** A row of the outbox. */
 export type Queued = MessageRow | ChangeRow;
 
 export function isChange(row: Queued): row is ChangeRow {

@@ -187,7 +187,7 @@ interface Step {
   readonly refusal?: MessageRow["refusal"];
   /** Replaces the content of the row. */
   readonly content?: ChatMessage;
-  /** What is saved, if that is the content. */
+  /** The message as it is saved, if the content comes from there. */
   readonly saved?: SavedMessage | null;
 }
 
@@ -457,7 +457,7 @@ export function touched(context: RuleContext, row: ConversationRow, message: Mes
   };
 }
 
-/** What ./changes is built on. */
+/** The rules that ./changes is built on. */
 const BASE: BaseRules = {
   messageKey,
   otherMember,

@@ -59,7 +59,8 @@ export interface ChangeRules {
 }
 
 /**
- * What the rules of changes use of the first load. It is passed to them, because an import would move it into another chunk.
+ * The functions of the first load that the rules of changes use. They are passed, because an import would move them
+ * into another chunk.
  */
 export interface BaseRules {
   readonly messageKey: typeof messageKey;

@@ -40,9 +40,20 @@ export class Changing {
   /** Deletes a message for everyone. The deletion waits on the device while it can be undone, also without this page. */
   async deleteForAll({ key }: Message): Promise<void> {
     if (!(await this.change(key, { kind: "delete" }))) return;
-    // A message that was never sent is gone at once.
-    const undoable = this.#conversation.timeline.get().items.find((m) => m.key === key)?.changes?.undo === true;
+    const undoable = await this.#undoable(key);
     const undo = { label: text.common.undo, run: () => void this.change(key, { kind: "undo" }) };
     notices.say(messageText.deletedForAll, undoable ? undo : undefined, undefined, false, UNDO_MS);
+  }
+
+  /** Resolves once the list shows a deletion, with whether it can be undone. A message that was never sent is gone. */
+  #undoable(key: string): Promise<boolean> {
+    return new Promise((resolve) => {
+      const stop = this.#conversation.timeline.subscribe(({ items }) => {
+        const message = items.find((m) => m.key === key);
+        if (message && !message.changes?.deleted) return;
+        resolve(message?.changes?.undo === true);
+        queueMicrotask(() => stop()); // the first call comes from subscribe itself
+      });
+    });
   }
 }

@@ -1,7 +1,7 @@
 import type { Message, OwnChange } from "../../model";
 import { params } from "./options";
 
-/** What deletions took away, for as long as they can be undone. */
+/** Deleted messages whose deletion can be undone. */
 const deleted = new Map<string, Message>();
 
 /** Applies a change of the user to a message of the fake model. With ?offline, changes wait. */

@@ -186,8 +186,11 @@ function conversation(uid: string): Conversation {
     async change(key, change) {
       if (params.has("unchangeable")) return refused("change_forbidden", "");
       const old = all.find((m) => m.key === key);
-      if (old) changeMessage(old, change, (to) => set(key, to));
-      refresh();
+      // The model stores a change before the list shows it.
+      setTimeout(() => {
+        if (old) changeMessage(old, change, (to) => set(key, to));
+        refresh();
+      });
       return ok(undefined);
     },
     setDraft(text, replyTo) {

@@ -1,0 +1,67 @@
+import type { Conversation, Message } from "../../model";
+import { text } from "../../text";
+import { notices } from "../notices.svelte";
+import type { Beside } from "../parts/beside";
+import { problemText } from "../problems";
+import type { BubbleActions } from "./bubbleActions";
+import { MessageMenus, type MessageOf } from "./messageMenu.svelte";
+
+/** The actions that concern the whole list, and what the others need of it. */
+export interface ListActions extends Pick<BubbleActions, "reply" | "jump" | "toggle" | "activate"> {
+  readonly messageOf: MessageOf;
+  /** Whether messages can be answered. */
+  readonly replies: () => boolean;
+}
+
+/** The actions on the messages of a list, with the dialogs that they open. */
+export class MessageActions implements BubbleActions {
+  /** Messages that were removed from this device, as long as that can be undone. */
+  hidden: readonly string[] = $state.raw([]);
+  /** The message whose text is being edited. */
+  edited: Message | null = $state.raw(null);
+  readonly menus: MessageMenus;
+  readonly reply: BubbleActions["reply"];
+  readonly jump: BubbleActions["jump"];
+  readonly toggle: BubbleActions["toggle"];
+  readonly activate: BubbleActions["activate"];
+
+  readonly #conversation: Conversation;
+
+  constructor(conversation: Conversation, { messageOf, replies, reply, jump, toggle, activate }: ListActions) {
+    this.#conversation = conversation;
+    this.reply = reply;
+    this.jump = jump;
+    this.toggle = toggle;
+    this.activate = activate;
+    this.menus = new MessageMenus(messageOf, reply, replies);
+  }
+
+  /** Makes changes, once the code for that is loaded. */
+  readonly changing = $derived.by(() => {
+    const { loaded } = this.menus;
+    return loaded && new loaded.Changing(this.#conversation, problemText);
+  });
+
+  menu = (message: Message, beside: Beside): void => void this.menus.open(message, beside);
+  edit = (message: Message): void => void this.menus.use(() => (this.edited = message));
+  deleteForAll = (message: Message): void => void this.menus.use(() => this.changing?.deleteForAll(message));
+  react = ({ key }: Message, emoji: string): void =>
+    void this.menus.use(() => this.changing?.change(key, { kind: "react", emoji }));
+  dismiss = ({ key }: Message): void => void this.#conversation.change(key, { kind: "dismiss" });
+  retry = ({ key }: Message): void =>
+    void this.#conversation.retry(key).then((outcome) => {
+      if (!outcome.ok) notices.say(problemText(outcome.problem));
+    });
+
+  remove = ({ key }: Message): void => {
+    this.hidden = [...this.hidden, key];
+    const undo = (): void => {
+      this.hidden = this.hidden.filter((other) => other !== key);
+    };
+    notices.say(
+      text.conversation.removed,
+      { label: text.common.undo, run: undo },
+      () => void this.#conversation.remove(key),
+    );
+  };
+}
