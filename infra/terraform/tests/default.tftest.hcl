@@ -42,7 +42,7 @@ variables {
   project = "acme-chat"
 }
 
-run "what_serves" {
+run "default" {
   assert {
     condition     = output.hosted_url == "https://chat-123456789012.europe-west1.run.app"
     error_message = "hosted_url is ${output.hosted_url}"
@@ -143,10 +143,8 @@ run "what_serves" {
     condition     = [for t in google_cloud_run_v2_service.realtime.traffic : [t.type, t.percent, t.tag == "next"]] == [["TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST", 100, true]]
     error_message = "All traffic must go to the newest revision, which must also have an address of its own."
   }
-}
 
-# Without a domain, there is no load balancer, and everything is at the addresses of Cloud Run.
-run "no_domain" {
+  # Without a domain, there is no load balancer, and everything is at the addresses of Cloud Run.
   assert {
     condition = (length(google_compute_backend_service.domain) + length(google_compute_region_network_endpoint_group.domain) +
       length(google_compute_security_policy.domain) + length(google_compute_url_map.domain) + length(google_compute_url_map.redirect) +
@@ -171,9 +169,7 @@ run "no_domain" {
     local.function_settings.PROXIES == "1" && local.function_settings.INTERNAL_URL == "https://chat-123456789012.europe-west1.run.app")
     error_message = "Only Cloud Run's front end may be trusted."
   }
-}
 
-run "audit_log" {
   assert {
     condition = (google_firestore_database.audit.name == "audit" && google_firestore_database.audit.location_id == "europe-west1" &&
       google_firestore_database.audit.type == "FIRESTORE_NATIVE" &&
@@ -217,9 +213,7 @@ run "audit_log" {
     condition     = google_logging_project_sink.audit.filter == "jsonPayload.audit.action:* AND ((resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"admin\") OR logName=\"projects/acme-chat/logs/chat-audit\")"
     error_message = "The filter is ${google_logging_project_sink.audit.filter}"
   }
-}
 
-run "what_keeps" {
   assert {
     condition = (google_redis_cluster.this.authorization_mode == "AUTH_MODE_IAM_AUTH" &&
     google_redis_cluster.this.transit_encryption_mode == "TRANSIT_ENCRYPTION_MODE_SERVER_AUTHENTICATION")

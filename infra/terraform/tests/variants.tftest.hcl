@@ -44,21 +44,15 @@ variables {
 
 run "durable" {
   variables {
-    redis_profile = "durable"
-    redis_shards  = 3
+    redis_profile          = "durable"
+    redis_shards           = 3
+    redis_wait_for_replica = true
   }
 
   assert {
     condition = (google_redis_cluster.this.node_type == "REDIS_STANDARD_SMALL" && google_redis_cluster.this.shard_count == 3 &&
     google_redis_cluster.this.replica_count == 1 && google_redis_cluster.this.zone_distribution_config[0].mode == "MULTI_ZONE")
     error_message = "Each shard must have a replica in another zone."
-  }
-}
-
-run "waits_for_the_replica" {
-  variables {
-    redis_profile          = "durable"
-    redis_wait_for_replica = true
   }
 
   assert {
@@ -67,14 +61,61 @@ run "waits_for_the_replica" {
   }
 }
 
-run "bigger_nodes" {
+# Settings that do not depend on each other, in one run: a run takes seconds.
+run "independent_settings" {
   variables {
     redis_node_type = "REDIS_HIGHMEM_MEDIUM"
+    grant_all_users = false
+    image           = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:2222222222222222222222222222222222222222222222222222222222222222"
+    alert_emails    = ["ops@example.org", "night@example.org"]
+    billing_account = "0123AB-4567CD-89EF01"
+    monthly_budget  = 250
   }
 
   assert {
     condition     = google_redis_cluster.this.node_type == "REDIS_HIGHMEM_MEDIUM" && google_redis_cluster.this.replica_count == 0
     error_message = "The node type must override only that of the profile."
+  }
+
+  assert {
+    condition = (google_cloud_run_v2_service.realtime.invoker_iam_disabled && alltrue([for f in [module.signup, module.users,
+    module.conversations, module.messages, module.me, module.admin] : f.public_grants == 0]))
+    error_message = "Without the grants, realtime must still be public, and no function may be granted to allUsers."
+  }
+
+  assert {
+    condition     = output.image == var.image && length(module.build) == 0
+    error_message = "A given image must be deployed, and no image may be built."
+  }
+
+  assert {
+    condition     = output.serving_revision == "chat-00002-new"
+    error_message = "serving_revision is ${output.serving_revision}"
+  }
+
+  assert {
+    condition = (length(google_monitoring_notification_channel.email) == 2 &&
+      alltrue([for p in google_monitoring_alert_policy.threshold : length(p.notification_channels) == 2]) &&
+      alltrue([for p in google_monitoring_alert_policy.errors : length(p.notification_channels) == 2]) &&
+    length(google_monitoring_alert_policy.redis_silent.notification_channels) == 2)
+    error_message = "Every alert must notify all addresses."
+  }
+
+  # An incident without data closes after this time, and Redis sends no data while it is down.
+  assert {
+    condition     = google_monitoring_alert_policy.redis_silent.alert_strategy[0].auto_close == "604800s"
+    error_message = "\"Redis silent\" must stay open while Redis is down."
+  }
+
+  assert {
+    condition = (google_billing_budget.this[0].amount[0].specified_amount[0].units == "250" &&
+    length(google_billing_budget.this[0].all_updates_rule[0].monitoring_notification_channels) == 2)
+    error_message = "The budget must be the given one."
+  }
+
+  assert {
+    condition     = length(module.cap) == 0 && length(google_pubsub_topic.budget) == 0 && google_billing_budget.this[0].all_updates_rule[0].pubsub_topic == null
+    error_message = "Nothing must switch the chat off unless somebody asked for it."
   }
 }
 
@@ -108,29 +149,6 @@ run "locked_audit_log" {
     condition = (google_logging_project_bucket_config.audit.locked && google_logging_project_bucket_config.audit.retention_days == 2555 &&
     google_logging_project_bucket_config.audit.deletion_policy == "ABANDON")
     error_message = "Google refuses to delete a locked bucket, so destroy must leave it behind."
-  }
-}
-
-run "no_grant_to_all_users" {
-  variables {
-    grant_all_users = false
-  }
-
-  assert {
-    condition = (google_cloud_run_v2_service.realtime.invoker_iam_disabled && alltrue([for f in [module.signup, module.users,
-    module.conversations, module.messages, module.me, module.admin] : f.public_grants == 0]))
-    error_message = "Without the grants, realtime must still be public, and no function may be granted to allUsers."
-  }
-}
-
-run "given_image" {
-  variables {
-    image = "europe-west1-docker.pkg.dev/acme-chat/chat/realtime@sha256:2222222222222222222222222222222222222222222222222222222222222222"
-  }
-
-  assert {
-    condition     = output.image == var.image && length(module.build) == 0
-    error_message = "A given image must be deployed, and no image may be built."
   }
 }
 
@@ -183,13 +201,6 @@ run "given_image_with_kept_functions" {
   }
 }
 
-run "serving_revision_after_promotion" {
-  assert {
-    condition     = output.serving_revision == "chat-00002-new"
-    error_message = "serving_revision is ${output.serving_revision}"
-  }
-}
-
 # A run with mocks cannot import, unless the resources are overridden.
 run "a_project_that_had_firebase" {
   command = plan
@@ -209,46 +220,6 @@ run "a_project_that_had_firebase" {
   assert {
     condition     = google_firebaserules_release.firestore.name == "cloud.firestore"
     error_message = "The release must be imported under its own name."
-  }
-}
-
-run "alerts_and_budget" {
-  variables {
-    alert_emails    = ["ops@example.org", "night@example.org"]
-    billing_account = "0123AB-4567CD-89EF01"
-    monthly_budget  = 250
-  }
-
-  assert {
-    condition = (length(google_monitoring_notification_channel.email) == 2 &&
-      alltrue([for p in google_monitoring_alert_policy.threshold : length(p.notification_channels) == 2]) &&
-      alltrue([for p in google_monitoring_alert_policy.errors : length(p.notification_channels) == 2]) &&
-    length(google_monitoring_alert_policy.redis_silent.notification_channels) == 2)
-    error_message = "Every alert must notify all addresses."
-  }
-
-  # An incident without data closes after this time, and Redis sends no data while it is down.
-  assert {
-    condition     = google_monitoring_alert_policy.redis_silent.alert_strategy[0].auto_close == "604800s"
-    error_message = "\"Redis silent\" must stay open while Redis is down."
-  }
-
-  assert {
-    condition = (google_billing_budget.this[0].amount[0].specified_amount[0].units == "250" &&
-    length(google_billing_budget.this[0].all_updates_rule[0].monitoring_notification_channels) == 2)
-    error_message = "The budget must be the given one."
-  }
-}
-
-run "no_cost_cap_by_default" {
-  command = plan
-  variables {
-    billing_account = "0123AB-4567CD-89EF01"
-  }
-
-  assert {
-    condition     = length(module.cap) == 0 && length(google_pubsub_topic.budget) == 0 && google_billing_budget.this[0].all_updates_rule[0].pubsub_topic == null
-    error_message = "Nothing must switch the chat off unless somebody asked for it."
   }
 }
 
