@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -70,7 +72,7 @@ func TestRunbookCommands(t *testing.T) {
 			}
 		}
 	}
-	rules.Help = helpOf(t, commands)
+	rules.Help = help
 	for _, c := range commands {
 		problems = append(problems, rules.Check(c)...)
 	}
@@ -174,33 +176,112 @@ func read(t *testing.T, file string) string {
 	return string(data)
 }
 
-// helpOf builds the Go programs of the commands and returns a function that prints their help.
-func helpOf(t *testing.T, commands []book.Command) func(string) (string, error) {
-	t.Helper()
-	dir := t.TempDir()
-	args := []string{"build", "-o", dir + "/"}
-	for _, c := range commands {
-		if len(c.Words) > 2 && c.Words[0] == "go" && c.Words[1] == "run" && !slices.Contains(args, c.Words[2]) {
-			args = append(args, c.Words[2])
+// flagKinds are the methods that define a flag, with the position of its name among the arguments.
+var flagKinds = map[string]int{"Bool": 0, "Duration": 0, "Int": 0, "String": 0, "BoolVar": 1, "DurationVar": 1,
+	"IntVar": 1, "StringVar": 1}
+
+// help returns the flags that the source of a Go program defines, in the form in which the flag package prints them, and
+// its texts, which name its arguments. Building and running the programs would take much longer.
+func help(pkg string) (string, error) {
+	root := filepath.Join("..", "..")
+	funcs, texts, err := parseFuncs(filepath.Join(root, pkg))
+	if err != nil {
+		return "", err
+	}
+	shared, _, err := parseFuncs(filepath.Join(root, "functions", "operator"))
+	if err != nil {
+		return "", err
+	}
+	var out strings.Builder
+	for _, f := range funcs {
+		types := map[string]string{} // of the variables whose method AddFlags may be called
+		ast.Inspect(f, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.ValueSpec); ok {
+				if t, ok := spec.Type.(*ast.SelectorExpr); ok {
+					types[spec.Names[0].Name] = t.Sel.Name
+				}
+			}
+			if name, receiver, _ := called(n); name == "AddFlags" {
+				writeFlags(&out, shared["AddFlags of "+types[receiver]])
+			}
+			return true
+		})
+		writeFlags(&out, f)
+	}
+	return out.String() + strings.Join(texts, "\n"), nil
+}
+
+// writeFlags writes the flags that f defines.
+func writeFlags(out *strings.Builder, f *ast.FuncDecl) {
+	ast.Inspect(f, func(n ast.Node) bool {
+		kind, _, args := called(n)
+		at, ok := flagKinds[kind]
+		if !ok || len(args) < at+3 {
+			return true
+		}
+		if name, ok := args[at].(*ast.BasicLit); ok && name.Kind == token.STRING {
+			value := " value"
+			if strings.HasPrefix(kind, "Bool") {
+				value = ""
+			}
+			fmt.Fprintf(out, "  -%s%s\n", strings.Trim(name.Value, `"`), value)
+		}
+		return true
+	})
+}
+
+// called returns the method that n calls, the name of the receiver and the arguments.
+func called(n ast.Node) (method, receiver string, args []ast.Expr) {
+	call, ok := n.(*ast.CallExpr)
+	if !ok {
+		return "", "", nil
+	}
+	if f, ok := call.Fun.(*ast.SelectorExpr); ok {
+		if x, ok := f.X.(*ast.Ident); ok {
+			return f.Sel.Name, x.Name, call.Args
 		}
 	}
-	cmd := exec.Command("go", args...)
-	cmd.Dir = "../.."
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, tail(out))
+	return "", "", nil
+}
+
+// parseFuncs returns the functions and methods of the package in dir, methods as "NAME of TYPE", and all texts.
+func parseFuncs(dir string) (funcs map[string]*ast.FuncDecl, texts []string, err error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s has no Go files", dir)
 	}
-	printed := map[string]string{}
-	return func(pkg string) (string, error) {
-		if help, ok := printed[pkg]; ok {
-			return help, nil
+	funcs = map[string]*ast.FuncDecl{}
+	for _, path := range files {
+		if strings.HasSuffix(path, "_test.go") {
+			continue
 		}
-		out, err := exec.Command(filepath.Join(dir, filepath.Base(pkg)), "-help").CombinedOutput()
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
 		if err != nil {
-			return "", fmt.Errorf("%s -help: %w\n%s", pkg, err, tail(out))
+			return nil, nil, err
 		}
-		printed[pkg] = string(out)
-		return printed[pkg], nil
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ImportSpec:
+				return false
+			case *ast.FuncDecl:
+				name := n.Name.Name
+				if n.Recv != nil {
+					t := n.Recv.List[0].Type
+					if star, ok := t.(*ast.StarExpr); ok {
+						t = star.X
+					}
+					name += " of " + fmt.Sprint(t)
+				}
+				funcs[name] = n
+			case *ast.BasicLit:
+				if n.Kind == token.STRING {
+					texts = append(texts, n.Value)
+				}
+			}
+			return true
+		})
 	}
+	return funcs, texts, err
 }
 
 // TestTerraformFlags compares the flags with the help of the installed Terraform.
@@ -208,16 +289,16 @@ func TestTerraformFlags(t *testing.T) {
 	if os.Getenv("TERRAFORM") == "" {
 		t.Skip("TERRAFORM is not set; it names a Terraform program")
 	}
-	help := func(sub string) string {
+	usage := func(sub string) string {
 		out, err := terraform(nil, append(strings.Fields(sub), "-help")...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(out)
 	}
-	common := help("plan") + help("apply") // the others refer to these two
+	common := usage("plan") + usage("apply") // the others refer to these two
 	for sub, flags := range terraformFlags {
-		text := help(sub)
+		text := usage(sub)
 		if sub == "apply" || sub == "destroy" {
 			text = common
 		}

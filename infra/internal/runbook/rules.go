@@ -13,7 +13,7 @@ type Rules struct {
 	Terraform Terraform
 	Gcloud    Tool
 
-	// Help returns what `go run PACKAGE -help` prints.
+	// Help describes the flags of a package as `go run PACKAGE -help` does, and contains the words it takes.
 	Help func(pkg string) (string, error)
 
 	Routes []string // paths of the chat

@@ -224,10 +224,10 @@ run "own_domain" {
   }
 }
 
-run "pipeline_of_a_domain" {
+run "pipeline_and_another_domain" {
   command = plan
   variables {
-    domain    = "chat.example.org"
+    domain    = "talk.example.org"
     pipeline  = true
     keep_code = false
   }
@@ -235,13 +235,6 @@ run "pipeline_of_a_domain" {
   assert {
     condition     = alltrue([for role in ["roles/compute.loadBalancerAdmin", "roles/compute.securityAdmin"] : contains(keys(google_project_iam_member.deploy), role)])
     error_message = "The pipeline must be able to change the load balancer, its certificate and its limits."
-  }
-}
-
-run "certificate_of_another_domain" {
-  command = plan
-  variables {
-    domain = "talk.example.org"
   }
 
   assert {

@@ -157,40 +157,27 @@ run "and_these" {
   ]
 }
 
-run "shared_core_is_not_durable" {
+run "settings_that_contradict" {
   command = plan
   variables {
     cost_cap_percent = 99
     billing_account  = "0123AB-4567CD-89EF01"
     redis_profile    = "durable"
     redis_node_type  = "REDIS_SHARED_CORE_NANO"
+
+    realtime_max_instances = 0
   }
-  expect_failures = [var.redis_node_type, var.cost_cap_percent]
+  expect_failures = [var.redis_node_type, var.cost_cap_percent, var.realtime_max_instances]
 }
 
-run "no_replica_to_wait_for" {
+run "more_that_contradict" {
   command = plan
   variables {
     redis_wait_for_replica = true
-  }
-  expect_failures = [var.redis_wait_for_replica]
-}
-
-run "least_above_most_instances" {
-  command = plan
-  variables {
     realtime_min_instances = 5
     realtime_max_instances = 4
   }
-  expect_failures = [var.realtime_max_instances]
-}
-
-run "no_instances" {
-  command = plan
-  variables {
-    realtime_max_instances = 0
-  }
-  expect_failures = [var.realtime_max_instances]
+  expect_failures = [var.redis_wait_for_replica, var.realtime_max_instances]
 }
 
 run "address_not_as_computed" {
