@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { duration } from "./admin/duration";
-import { daysBetween, format, formats, localeOf } from "./format";
+import { daysBetween, format, formats, isoDay, localeOf } from "./format";
 
 const zone = process.env["TZ"];
 process.env["TZ"] = "Europe/Berlin"; // before any format is created
@@ -74,6 +74,11 @@ test.each([
   if (typeof clock === "string") expect(time).toBe(clock);
   else expect(time).toMatch(clock);
   expect(formats(got).brief(now, now + 30 * 86_400_000)).toBe(brief);
+});
+
+test("a day for machines is the local one", () => {
+  expect(isoDay(at("2026-11-27T00:30:00+01:00"))).toBe("2026-11-27"); // still the 26th in UTC
+  expect(isoDay(at("2026-01-02T23:30:00+01:00"))).toBe("2026-01-02");
 });
 
 describe("the formats of this device", () => {

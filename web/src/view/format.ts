@@ -50,6 +50,13 @@ export interface Format {
   ahead(ms: number): string;
 }
 
+/** Returns the day of `at` in the local zone for machines and file names: "2026-11-27". */
+export function isoDay(at: number): string {
+  const date = new Date(at);
+  const two = (n: number): string => String(n).padStart(2, "0");
+  return `${String(date.getFullYear()).padStart(4, "0")}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+}
+
 /** Returns the calendar days between two times in the local zone: 0 for the same day, 1 for the day before. */
 export function daysBetween(at: number, now: number): number {
   const a = new Date(at);

@@ -1,4 +1,5 @@
 import type { Outcome } from "../../model";
+import { isoDay } from "../format";
 import { notices } from "../notices.svelte";
 import { problemText } from "./problems";
 
@@ -12,7 +13,7 @@ export async function save(file: Promise<Outcome<Blob>>, name: string): Promise<
   const url = URL.createObjectURL(outcome.value);
   const anchor = document.createElement("a");
   anchor.href = url;
-  anchor.download = `${name}-${new Date().toISOString().slice(0, 10)}.csv`;
+  anchor.download = `${name}-${isoDay(Date.now())}.csv`;
   anchor.click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000); // the download may start later
 }
