@@ -180,8 +180,8 @@ func read(t *testing.T, file string) string {
 var flagKinds = map[string]int{"Bool": 0, "Duration": 0, "Int": 0, "String": 0, "BoolVar": 1, "DurationVar": 1,
 	"IntVar": 1, "StringVar": 1}
 
-// help returns the flags that the source of a Go program defines, in the form in which the flag package prints them, and
-// its texts, which name its arguments. Building and running the programs would take much longer.
+// help returns the flags that the source of a Go program defines, in the form in which the flag package prints them,
+// and its texts, which name its arguments. Building and running the programs would take much longer.
 func help(pkg string) (string, error) {
 	root := filepath.Join("..", "..")
 	funcs, texts, err := parseFuncs(filepath.Join(root, pkg))
