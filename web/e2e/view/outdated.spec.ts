@@ -5,6 +5,9 @@ import { join } from "node:path";
 import type { Page } from "@playwright/test";
 import { en, expect, test, type View } from "./test";
 
+// In one worker, since each one has to build the second version.
+test.describe.configure({ mode: "default" });
+
 /** Counts how often the page loads from now on. */
 function loads(page: Page): () => number {
   let count = 0;
@@ -36,7 +39,7 @@ test.describe("without a service worker", () => {
     await at(page, view, "/c/lena");
     const before = await script(page);
     const count = loads(page);
-    await view.rebuild("the next release");
+    await view.deploy();
     await openPeople(page);
     await expect(people(page).first()).toBeVisible();
     await expect(page).toHaveURL(/\/c\/lena\b/u);
@@ -86,7 +89,7 @@ test("under the service worker, too, a page whose code is gone is replaced by th
   await page.reload(); // the worker answers from now on
   expect(await page.evaluate(() => navigator.serviceWorker.controller !== null)).toBe(true);
   const before = await script(page);
-  await view.rebuild("the release after that");
+  await view.deploy();
   // The worker does not keep the code of this place, which few people open.
   await page.getByRole("link", { name: en.nav.yours("Ada Brandt") }).click();
   await page.getByRole("link", { name: en.settings.admin }).click();
@@ -105,7 +108,7 @@ test("under the service worker, a page of the version before still finds its cod
   await page.reload();
   const before = await script(page);
   // Another tab switches to the new version, which activates its worker for this page as well.
-  await view.rebuild("yet another release");
+  await view.deploy();
   const other = await context.newPage();
   await at(other, view, "/");
   await other.getByRole("button", { name: en.common.outdatedDo }).click();

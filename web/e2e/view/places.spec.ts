@@ -111,7 +111,7 @@ test("the shell opens offline, and a new version waits for the user", async ({ a
 
   const script = page.locator("script[type=module]");
   const before = (await script.getAttribute("src")) ?? "";
-  await view.rebuild("another");
+  await view.deploy();
   await page.reload();
   await expect(page.getByText(en.common.outdated)).toBeVisible();
   await expect(script).toHaveAttribute("src", before); // the running version did not change

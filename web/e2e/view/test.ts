@@ -6,7 +6,7 @@
  */
 import { test as base, expect, type Page } from "@playwright/test";
 import { createReadStream, existsSync, statSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { cp, mkdtemp, rm } from "node:fs/promises";
 import { type Server, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -40,8 +40,8 @@ export interface View {
   readonly url: string;
   /** The folder that is served. */
   readonly folder: string;
-  /** Builds again, as a deployment does. `mark` makes it another version. */
-  rebuild(mark: string): Promise<void>;
+  /** Deploys the other one of two versions, without the files of the one before. */
+  deploy(): Promise<void>;
 }
 
 function serve(folder: string): Promise<Server> {
@@ -70,21 +70,26 @@ interface Fixtures {
 export const test = base.extend<Fixtures, { view: View }>({
   view: [
     async ({}, use) => {
-      const folder = await mkdtemp(join(tmpdir(), "phoenix-view-"));
-      const make = async (mark: string): Promise<void> => {
-        await build({
-          configFile: config,
-          logLevel: "error",
-          define: { __MARK__: JSON.stringify(mark) },
-          build: { outDir: folder, emptyOutDir: true },
-        });
+      const parent = await mkdtemp(join(tmpdir(), "phoenix-view-"));
+      const folder = join(parent, "served");
+      const builds = [join(parent, "0"), join(parent, "1")] as const;
+      let version: 0 | 1 = 1;
+      const deploy = async (): Promise<void> => {
+        version = version === 0 ? 1 : 0;
+        const outDir = builds[version];
+        if (!existsSync(outDir)) {
+          const define = { __MARK__: JSON.stringify(`version ${version}`) };
+          await build({ configFile: config, logLevel: "error", define, build: { outDir } });
+        }
+        await rm(folder, { recursive: true, force: true });
+        await cp(outDir, folder, { recursive: true });
       };
-      await make("");
+      await deploy();
       const server = await serve(folder);
-      await use({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, folder, rebuild: make });
+      await use({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, folder, deploy });
       server.closeAllConnections();
       server.close();
-      await rm(folder, { recursive: true, force: true });
+      await rm(parent, { recursive: true, force: true });
     },
     { scope: "worker", timeout: 300_000 }, // a busy machine builds the view in minutes
   ],
