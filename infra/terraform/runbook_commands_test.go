@@ -202,7 +202,9 @@ func help(pkg string) (string, error) {
 				}
 			}
 			if name, receiver, _ := called(n); name == "AddFlags" {
-				writeFlags(&out, shared["AddFlags of "+types[receiver]])
+				if add := shared["AddFlags of "+types[receiver]]; add != nil {
+					writeFlags(&out, add)
+				}
 			}
 			return true
 		})

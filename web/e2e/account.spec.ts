@@ -129,7 +129,7 @@ test("the link in the email replaces a forgotten password", async ({ visitor, us
   await away.page.getByRole("button", { name: en.auth.resetSave }).click();
   await expectSignedIn(away.page);
   // A device that was signed in before has to sign in again, and says why.
-  await expect(ann.page.getByText(en.auth.reasons.ended)).toBeVisible();
+  await expect(ann.page.getByText(en.auth.reasons.ended)).toBeVisible({ timeout: 10_000 });
   // The old password no longer works.
   const thief = await visitor("Thief");
   await fillSignIn(thief.page, ann);

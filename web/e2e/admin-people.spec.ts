@@ -178,7 +178,8 @@ test("a user whom an admin signs out everywhere sees why, and can sign in again"
   const phone = await signedIn(bob);
   const { page } = await operator(signedIn);
   await perform(page, bob, actions.signOut, "Lost phone");
-  for (const device of [bob.page, phone.page]) await expect(device.getByText(en.auth.reasons.ended)).toBeVisible();
+  for (const device of [bob.page, phone.page])
+    await expect(device.getByText(en.auth.reasons.ended)).toBeVisible({ timeout: 5_000 });
   await fillSignIn(phone.page, bob);
   await expectSignedIn(phone.page);
   await auditEntry(page, bob.username, "Lost phone");

@@ -17,7 +17,7 @@ test(
     await perform(page, bob, actions.disable, "Sends advertising");
     await expect(await findRow(page, bob)).toContainText(adminText.people.disabled);
     // The connection must close within 5 s.
-    await expect(bob.page.getByText(en.auth.reasons.disabled)).toBeVisible();
+    await expect(bob.page.getByText(en.auth.reasons.disabled)).toBeVisible({ timeout: 5_000 });
 
     const again = await visitor("Bob");
     await fillSignIn(again.page, bob);

@@ -28,8 +28,10 @@ test("a message is saved only after its recipient has acknowledged it", { tag: b
   await expectState(ann.page, bob, "not yet for the archive", state.sent);
 
   bob.sockets.release();
-  await expect.poll(() => saved(token, conversationId(annId, bobId), { id, from: annId })).toBe(true);
-  await expect.poll(() => pending(bobId)).toBe(0);
+  await expect
+    .poll(() => saved(token, conversationId(annId, bobId), { id, from: annId }), { timeout: 5_000 })
+    .toBe(true);
+  await expect.poll(() => pending(bobId), { timeout: 5_000 }).toBe(0);
   await expectState(ann.page, bob, "not yet for the archive", state.arrived);
 });
 
@@ -46,5 +48,7 @@ test("a message to a user who is offline is queued, and is not saved", { tag: ba
   const page = await bob.context.newPage();
   await page.goto(`/c/${ann.username}`);
   await expect(message(page, ann, "when you are back")).toBeVisible();
-  await expect.poll(() => saved(token, conversationId(annId, bobId), { id, from: annId })).toBe(true);
+  await expect
+    .poll(() => saved(token, conversationId(annId, bobId), { id, from: annId }), { timeout: 5_000 })
+    .toBe(true);
 });

@@ -62,7 +62,7 @@ test("the typing hint ends with the message, or after a while without one", asyn
   await expect(status).toHaveCount(0);
   await composer(ann.page, bob).pressSequentially("never mind");
   await expect(status).toHaveCount(1);
-  await expect(status).toHaveCount(0);
+  await expect(status).toHaveCount(0, { timeout: 12_000 });
 });
 
 test("presence follows the other user, and shows when they were last seen", async ({ user }) => {
@@ -71,7 +71,7 @@ test("presence follows the other user, and shows when they were last seen", asyn
   const details = conversation(ann.page, bob).getByRole("button", { name: en.conversation.details(bob.name) });
   await expect(details).toContainText(en.conversation.online);
   await bob.page.close();
-  await expect(details).toContainText(/last seen/i);
+  await expect(details).toContainText(/last seen/i, { timeout: 15_000 });
   const page = await bob.context.newPage();
   await page.goto("/");
   await expect(details).toContainText(en.conversation.online);
@@ -92,8 +92,10 @@ test("a new name appears on others' open pages within seconds, but for nobody wh
   const renamed = { ...ann, name: `Renamed ${ann.username}` };
   await ann.page.goto("/settings");
   await ann.page.getByLabel(en.settings.name, { exact: true }).fill(renamed.name);
+  const saved = ann.page.waitForResponse((response) => response.request().method() === "PATCH" && response.ok());
   await ann.page.getByRole("button", { name: en.common.save, exact: true }).click();
-  await expect(chatWith(bob.page, renamed)).toBeVisible();
+  await saved;
+  await expect(chatWith(bob.page, renamed)).toBeVisible({ timeout: 5_000 });
   await expect(conversation(bob.page, renamed)).toBeVisible();
   await expect(composer(bob.page, renamed)).toBeVisible();
 

@@ -86,7 +86,7 @@ test("a long interruption shows one line until it ends", async ({ user }) => {
   await createAccount(bob);
   await open(ann.page, bob);
   await ann.sockets.offline(ann.context);
-  await expect(ann.page.getByText(en.connection.offline)).toBeVisible();
+  await expect(ann.page.getByText(en.connection.offline)).toBeVisible({ timeout: 15_000 });
   await expect(conversation(ann.page, bob)).toContainText(en.conversation.noNetwork);
   await ann.sockets.online(ann.context);
   await expect(ann.page.getByText(en.connection.offline)).toBeHidden();

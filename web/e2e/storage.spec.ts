@@ -2,6 +2,9 @@ import type { Page } from "@playwright/test";
 import { en, expectState, message, open, send, state } from "./support/steps";
 import { expect, test } from "./support/test";
 
+/** A message that arrived must be shown within this time, whatever the storage does. */
+const shownWithin = 5_000;
+
 test("storage is full while messages arrive", async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
   await open(ann.page, bob);
@@ -14,7 +17,7 @@ test("storage is full while messages arrive", async ({ user }) => {
   await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 1 });
   await bob.page.evaluate(fill);
   await send(ann.page, bob, "while it is full");
-  await expect(message(bob.page, ann, "while it is full")).toBeVisible();
+  await expect(message(bob.page, ann, "while it is full")).toBeVisible({ timeout: shownWithin });
   // It is not stored, so it counts neither as delivered nor as read.
   await expectState(ann.page, bob, "while it is full", state.sent);
   await expect(bob.page.getByText(en.connection.storageOverflow)).toBeVisible();

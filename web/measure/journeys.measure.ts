@@ -9,7 +9,7 @@ import { drawFrames, slowCpu, throttle } from "./throttle";
 const goal = 100;
 /** How long a person holds a button down, and the time between two keys, in ms. */
 const HELD = 60;
-/** A person looks at a new page before the next press, in ms. Presses that come sooner measure no interaction of people. */
+/** How long a person looks at a new page before the next press, in ms. */
 const LOOK = 500;
 /** How often a journey repeats its presses, so that the 98th percentile is not simply the worst. */
 const TIMES = 30;
