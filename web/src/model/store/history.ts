@@ -1,7 +1,8 @@
 /** Applies answers of the HTTP functions to the store. */
 import { messageKey, type Micros, otherMember, type SavedMessage } from "../../protocol/chat";
 import type { Before, ListedConversation, PublicUser } from "../../net/archive";
-import { applySaved, isPreview, moveMyRead, previewOf, type RuleContext } from "./rules";
+import { moveMyRead } from "./readMarks";
+import { applySaved, isPreview, previewOf, type RuleContext } from "./rules";
 import type { ConversationRow, Gap, UserRow } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 

@@ -14,8 +14,9 @@ import {
 import type { ChatEvent, MessageRef } from "../../protocol/frames";
 import { loadCode } from "../../platform/code";
 import { cut } from "../../protocol/text";
+import { noteBackfill } from "./backfills";
+import { applyRead, countUnread } from "./readMarks";
 import {
-  type Backfill,
   type ConversationRow,
   isChange,
   messagePath,
@@ -36,19 +37,11 @@ import {
 export type { RuleContext } from "./tx";
 
 /**
- * `delivered` usually arrives within moments of `sent`. A backfill runs only if the message is still missing after
- * this.
- */
-const BACKFILL_AFTER_MS = 3_000;
-/**
  * A correct `at` is not further ahead than this (DESIGN §3 allows 5 s). A wrong one must not push later messages ahead.
  */
 const MAX_AHEAD: Micros = 60_000_000;
 /** The refusal code for a recipient without an account. */
 const GONE = "recipient_unknown";
-/** Refusals of messages that are not on this device are kept for this long, and at most this many of them. */
-const REFUSALS_LAST_MS = 31 * 24 * 3_600_000;
-const MAX_REFUSALS = 500;
 /** The length of the server's previews. */
 const PREVIEW_UNITS = 400;
 
@@ -249,10 +242,6 @@ async function applyCorrection(tx: WriteTx, old: MessageRow, row: MessageRow): P
   await tx.putConversation(conversation);
 }
 
-async function countUnread(tx: WriteTx, conversation: string, myRead: Micros): Promise<number> {
-  return (await tx.messagesFrom(conversation, myRead + 1)).filter((m) => m.status === "received").length;
-}
-
 /** Whether the list shows this message as the last one of the conversation. */
 export function isPreview({ preview }: ConversationRow, message: Pick<MessageRow, "id" | "from">): boolean {
   return preview !== null && preview.id === message.id && preview.from === message.from;
@@ -363,79 +352,6 @@ async function release(tx: WriteTx, id: string): Promise<void> {
   if (conversation?.held === undefined) return;
   const { held: _, ...rest } = conversation;
   await tx.putConversation(rest);
-}
-
-async function applyRead(
-  tx: WriteTx,
-  context: RuleContext,
-  id: string,
-  other: string,
-  by: string,
-  at: Micros,
-): Promise<void> {
-  const known = await tx.conversation(id);
-  const row = known ?? emptyConversation(id, other);
-  if (by === context.uid) await moveMyRead(tx, { ...row, readShown: Math.max(row.readShown, at) }, at, null);
-  else if (at > row.otherRead) await tx.putConversation({ ...row, otherRead: at });
-  // The message at the read mark exists. If it is not on this device, it is to be loaded.
-  if ((await tx.messagesAt(id, at)).length === 0) {
-    await noteBackfill(tx, context, {
-      key: `read:${id}`,
-      kind: "read",
-      conversation: id,
-      id: "",
-      at,
-      deliveredAt: null,
-      refusal: null,
-    });
-  }
-}
-
-/**
- * Moves the user's own read mark up to `at` and counts the messages above it. The mark is unsent (`since`, in ms) until
- * the server has shown it.
- */
-export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, since: number | null): Promise<void> {
-  const myRead = Math.max(row.myRead, at);
-  const { readUnsent, ...rest } = row;
-  const unread = myRead > row.myRead ? await countUnread(tx, row.id, myRead) : row.unread;
-  const unsent = myRead > row.readShown ? (readUnsent ?? since ?? undefined) : undefined;
-  if (unsent !== undefined) tx.changes.toDo("read");
-  await tx.putConversation({ ...rest, myRead, unread, ...(unsent === undefined ? {} : { readUnsent: unsent }) });
-}
-
-/**
- * Deletes refusals of messages that never arrived here: those too old for the server to accept the message (DESIGN §3),
- * and the oldest beyond {@link MAX_REFUSALS}.
- */
-export async function forgetRefusals(tx: WriteTx, context: RuleContext): Promise<void> {
-  if ((await tx.countRefusals()) === 0) return;
-  const kept = [];
-  for (const backfill of await tx.refusals()) {
-    // The absolute value also covers rows that were dated by a clock far ahead.
-    if (Math.abs(context.now - backfill.since) > REFUSALS_LAST_MS) await tx.deleteBackfill(backfill.key);
-    else kept.push(backfill);
-  }
-  if (kept.length <= MAX_REFUSALS) return;
-  kept.sort((a, b) => a.since - b.since || a.at - b.at);
-  // Deletes a tenth more than needed, so that this seldom runs.
-  for (const backfill of kept.slice(0, kept.length - MAX_REFUSALS * 0.9)) await tx.deleteBackfill(backfill.key);
-}
-
-async function noteBackfill(
-  tx: WriteTx,
-  context: RuleContext,
-  backfill: Omit<Backfill, "since" | "due" | "tries">,
-): Promise<void> {
-  const known = await tx.backfill(backfill.key);
-  if (known && known.at >= backfill.at) return;
-  await tx.putBackfill({
-    ...backfill,
-    since: context.now,
-    tries: 0,
-    ...(backfill.kind === "refused" ? {} : { due: context.now + BACKFILL_AFTER_MS }),
-  });
-  if (backfill.kind === "refused" && (await tx.countRefusals()) > MAX_REFUSALS) await forgetRefusals(tx, context);
 }
 
 async function conversationOf(tx: WriteTx, context: RuleContext, id: string): Promise<ConversationRow> {

@@ -1,5 +1,6 @@
 import type { Row } from "../../platform/database";
-import { changeRules, moveMyRead, touched } from "./rules";
+import { moveMyRead } from "./readMarks";
+import { changeRules, touched } from "./rules";
 import type { ChangeRow, ConversationRow, DraftRow, StoredMessage } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
