@@ -213,6 +213,13 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 	b := redistest.Cluster(t)
 	s := open(t, b, inbox.Tuned(inbox.Tuning{Compare: 200 * time.Millisecond}))
 	other := open(t, b, inbox.Options{})
+	f, err := s.Subscribe(t.Context(), "ben")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	a := s.attach(t, "ben", "")
+
 	const messages, moves, moveEvery = 300, 3, 40 // a move after each 40th message
 	due := make(chan struct{}, moves)
 	var wg sync.WaitGroup
@@ -242,12 +249,6 @@ func TestSlotMovesDuringTraffic(t *testing.T) {
 		}
 	})
 
-	f, err := s.Subscribe(t.Context(), "ben")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	a := s.attach(t, "ben", "")
 	p, seen, newEpochs := a.From, map[string]bool{}, 0
 	var got []string
 	read := func() {

@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 const PACE = {
   "src/model/engine/backfiller.ts": { LOADS_AT_MS: "[0, 2_000, 6_000, 20_000]" },
   "src/model/engine/sender.ts": { DOUBT_MS: "4_000", GIVE_UP_MS: "8_000" },
-  "src/model/store/rules.ts": { BACKFILL_AFTER_MS: "500" },
+  "src/model/store/backfills.ts": { BACKFILL_AFTER_MS: "500" },
   "src/net/connection.ts": { MAX_WAIT_MS: "5_000" },
   "src/net/link.ts": { GREETING_MS: "8_000", PONG_MS: "4_000", QUIET_MS: "10_000" },
 };
