@@ -115,7 +115,7 @@ var rows = []struct {
 	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser},
 	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
 	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}},
-	{"GET /me/stars", "/me/stars", nil, 200, everyUser},
+	{"GET /me/settings", "/me/settings", nil, 200, everyUser},
 	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
 	{"DELETE /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
 

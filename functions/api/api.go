@@ -142,7 +142,7 @@ func (a *API) routes() map[string][]route {
 			{method: "POST", path: "/sign-out", access: user, budget: safety, handle: a.signOut},
 			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
 			{method: "PUT", path: "/setting", access: user, body: required, budget: choose, handle: a.putSetting},
-			{method: "GET", path: "/stars", access: user, budget: readMe, handle: a.listStars},
+			{method: "GET", path: "/settings", access: user, budget: readMe, handle: a.listSettings},
 			{method: "GET", path: "/export", access: user, limit: exportTimeLimit, budget: askExport, also: exports,
 				handle: a.exportMe},
 			{method: "PUT", path: "/blocked/{uid}", access: user, budget: safety, handle: a.block},

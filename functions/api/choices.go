@@ -53,14 +53,17 @@ type star struct {
 	ID           string      `json:"id"`
 }
 
-// listStars lists the messages to which the caller has given a star, the newest star first. They may not exist any
-// more.
-func (a *API) listStars(ctx context.Context, r *request) (*response, error) {
+// listSettings lists all settings of the caller: those of conversations, those that are off included, and the messages
+// with a star, the newest star first. The messages may not exist any more.
+func (a *API) listSettings(ctx context.Context, r *request) (*response, error) {
 	c, err := a.deps.Store.Choices(ctx, r.user.UID)
 	if err != nil {
 		return nil, err
 	}
-	return ok(map[string]any{"stars": starsOf(c)}), nil
+	if c.Conversations == nil {
+		c.Conversations = map[string]store.Settings{}
+	}
+	return ok(map[string]any{"conversations": c.Conversations, "stars": starsOf(c)}), nil
 }
 
 func starsOf(c store.Choices) []star {

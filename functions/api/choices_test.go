@@ -76,16 +76,20 @@ func TestSettings(t *testing.T) {
 	if got := s.listedSettings("/conversations", "cyd"); len(got) != 1 || got["ada~cyd"] != nil {
 		t.Errorf("the other member sees %+v", got)
 	}
-	stars := func(who string) (list struct{ Stars []map[string]any }) {
-		s.call("GET", "/me/stars", s.token(who), nil).must(200, &list)
+	settings := func(who string) (list struct {
+		Conversations map[string]store.Settings
+		Stars         []map[string]any
+	}) {
+		s.call("GET", "/me/settings", s.token(who), nil).must(200, &list)
 		return list
 	}
-	if got := stars("ada").Stars; len(got) != 1 || got[0]["message"] != third.Key() ||
-		got[0]["conversation"] != "ada~cyd" {
-		t.Errorf("stars: %+v", got)
+	all["ada~bob"] = store.Settings{chat.SettingMute: mute.Choice}
+	if got := settings("ada"); len(got.Stars) != 1 || got.Stars[0]["message"] != third.Key() ||
+		got.Stars[0]["conversation"] != "ada~cyd" || !reflect.DeepEqual(got.Conversations, all) {
+		t.Errorf("settings: %+v", got)
 	}
-	if got := stars("cyd").Stars; len(got) != 0 {
-		t.Errorf("stars of another user: %+v", got)
+	if got := settings("cyd"); len(got.Stars) != 0 || len(got.Conversations) != 0 || got.Conversations == nil {
+		t.Errorf("settings of another user: %+v", got)
 	}
 	var export struct {
 		Stars         []map[string]any

@@ -72,6 +72,14 @@ export class ArchiveApi {
     );
   }
 
+  /** The conversations that the user has pinned, in no particular order. */
+  async pinned(): Promise<readonly ListedConversation[]> {
+    const page = await this.http.read({ method: "GET", path: "conversations", query: { pinned: "true" } }, (answer) =>
+      this.page(answer, "conversations", readListed),
+    );
+    return page.items;
+  }
+
   /** Newest last. */
   messages(conversation: string, before: Before | null, limit: number): Promise<HistoryPart> {
     return this.http.read(

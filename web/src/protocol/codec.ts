@@ -1,7 +1,7 @@
 /** Reading and writing of frames. */
 import type { ChatMessage, SavedMessage } from "./chat";
 import { Fields, Malformed } from "./fields";
-import { type ChatEvent, type ClientFrame, type Limits, LIMITS, type MessageRef, type ServerFrame } from "./frames";
+import { type ChatEvent, type ClientFrame, type Limits, LIMITS, type MessageRef, type ServerFrame, type Setting } from "./frames";
 
 /** Writes a frame of this client. */
 export function encodeFrame(frame: ClientFrame): string {
@@ -103,6 +103,8 @@ function decodeEvent(f: Fields): ChatEvent {
       };
     case "read":
       return { type, conversation: f.text("conversation"), by: f.text("by"), at: f.integer("at", 1) };
+    case "setting":
+      return { type, setting: readSetting(f) };
     default:
       return { type: "unknown" };
   }
@@ -113,6 +115,18 @@ function readRefs(list: readonly unknown[]): MessageRef[] {
     const ref = new Fields("message", entry);
     return { id: ref.text("id"), at: ref.integer("at", 1) };
   });
+}
+
+/** Reads a setting. `subject` is what it is about, if its fields do not say so. */
+export function readSetting(f: Fields, subject?: Pick<Setting, "conversation" | "kind">): Setting {
+  return {
+    conversation: subject?.conversation ?? f.text("conversation"),
+    message: f.optionalText("message"),
+    kind: subject?.kind ?? f.text("kind"),
+    value: f.integer("value"),
+    at: f.integer("at", 1),
+    id: f.text("id"),
+  };
 }
 
 function readMessage(f: Fields): ChatMessage {

@@ -41,6 +41,19 @@ export interface MessageRef {
   readonly at: Micros;
 }
 
+/** A choice of the user about a conversation or a message, which counts on all of the user's devices. */
+export interface Setting {
+  readonly conversation: string;
+  /** The key of the message (`star`). Empty otherwise. */
+  readonly message: string;
+  /** Kinds of later versions are stored, but have no effect. */
+  readonly kind: string;
+  /** 0: off, 1: on; of `mute` the time until which it is on. */
+  readonly value: Micros;
+  readonly at: Micros;
+  readonly id: string;
+}
+
 /** The durable part of the protocol. */
 export type ChatEvent =
   /** For the recipient's devices. */
@@ -75,6 +88,8 @@ export type ChatEvent =
     }
   /** `by` has seen everything up to `at`. */
   | { readonly type: "read"; readonly conversation: string; readonly by: string; readonly at: Micros }
+  /** For the user's own devices. */
+  | { readonly type: "setting"; readonly setting: Setting }
   /** From a later version: its cursor counts, the rest is ignored. */
   | { readonly type: "unknown" };
 

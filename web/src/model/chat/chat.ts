@@ -3,6 +3,7 @@ import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { HttpApi } from "../../net/http";
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
+import { uuidv7 } from "../../protocol/uuid";
 import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
@@ -10,7 +11,7 @@ import type { Chat, ChatLimits, Me, Presence, ProfileChange } from "../interface
 import type { ConnectionStatus } from "../interface/connection";
 import type { ConversationList } from "../interface/lists";
 import type { StorageState } from "../interface/storage";
-import type { LateParts } from "../interface/late";
+import type { LateParts, LateRules } from "../interface/late";
 import type { User } from "../interface/user";
 import type { AdminCalls } from "../interface/admin";
 import type { Conversation } from "../interface/conversation";
@@ -18,7 +19,8 @@ import { derived, type Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import { databaseName, type LocalStore } from "../store/store";
 import { applyUser } from "../store/history";
-import type { RuleContext } from "../store/rules";
+import { moveMyRead, type RuleContext } from "../store/rules";
+import { choose, settingKey } from "../store/settings";
 import type { MessageRow } from "../store/rows";
 import { Status } from "../tabs/status";
 import { TabLeader } from "../tabs/leader";
@@ -116,6 +118,7 @@ export class ChatModel implements Chat {
       found: (users) => void this.keep(users),
       reload: () => this.profile.load(),
       moreConversations: () => this.list.more(),
+      change: (run) => outcome(() => store.write((tx) => run(tx, this.rules))),
       onStop: (run) => this.ends.push(run),
     };
     this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
@@ -302,6 +305,15 @@ export class ChatModel implements Chat {
       .catch(() => undefined);
   }
 
+  private get rules(): LateRules {
+    const { platform } = this.parts;
+    return {
+      moveMyRead: (tx, row, at) => moveMyRead(tx, row, at, platform.clock.now()),
+      choose: (tx, subject, value) =>
+        choose(tx, contextOf(this.parts), uuidv7(platform.clock.now(), platform.random.bytes(10)), subject, value),
+    };
+  }
+
   private async received(messages: readonly MessageRow[], hidden: boolean): Promise<void> {
     const names = new Map<string, string>();
     let rows = messages;
@@ -311,6 +323,11 @@ export class ChatModel implements Chat {
         // A message may have been changed before anybody saw it.
         const found = await Promise.all(messages.map((row) => tx.message(row.conversation, row.key)));
         rows = found.filter((row) => row !== undefined && !row.changes?.deleted) as MessageRow[];
+        const now = this.parts.time.now();
+        for (const conversation of new Set(rows.map((row) => row.conversation))) {
+          const mute = await tx.setting(settingKey({ kind: "mute", conversation, message: "" }));
+          if (mute && mute.value > now) rows = rows.filter((row) => row.conversation !== conversation);
+        }
         for (const uid of new Set(messages.map((row) => row.from))) {
           const user = await tx.user(uid);
           names.set(uid, user?.displayName || user?.username || "");

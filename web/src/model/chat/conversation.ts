@@ -13,6 +13,7 @@ import { failed, outcome } from "../outcome";
 import { enqueue, remove } from "../store/outbox";
 import { moveMyRead } from "../store/readMarks";
 import { changeRules, type RuleContext } from "../store/rules";
+import { choose } from "../store/settings";
 import { emptyConversation } from "../store/tx";
 import { DraftKeeper } from "./draft";
 import type { Users } from "./users";
@@ -189,6 +190,9 @@ export class OpenConversation implements Conversation {
       await this.parts.store.write(async (tx) => {
         const row = (await tx.conversation(this.id)) ?? emptyConversation(this.id, this.other);
         if (row.myRead < at) await moveMyRead(tx, row, at, this.parts.platform.clock.now());
+        // Whoever looks at it has no need of the mark any more.
+        const unread = { kind: "unread", conversation: this.id, message: "" };
+        await choose(tx, this.parts.context(), this.newId(), unread, 0);
       });
     } catch (err) {
       this.parts.platform.report("a read mark could not be stored", err);

@@ -11,7 +11,8 @@ import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import { applyListed } from "../store/history";
 import type { RuleContext } from "../store/rules";
-import type { ConversationRow, DraftRow, MessageRow, ReplayRow, UserRow } from "../store/rows";
+import { ALWAYS, settingKey } from "../store/settings";
+import type { ConversationRow, DraftRow, MessageRow, ReplayRow, SettingRow, UserRow } from "../store/rows";
 import type { ReadTx } from "../store/tx";
 import type { ServerTime } from "../time";
 import { type Users, userOf, sameUser } from "./users";
@@ -41,7 +42,7 @@ const RETRY_MS = 1_000;
 
 export class Conversations {
   private readonly parts: ListParts;
-  private readonly value = new Value<ConversationList>({ items: [], loading: true, more: false, problem: null });
+  private readonly value = new Value<ConversationList>({ items: [], archived: [], loading: true, more: false, problem: null });
   private readonly unreadValue = new Value(0);
   private readonly waitingValue = new Value(0);
   private lines = new Map<string, Line>();
@@ -176,7 +177,8 @@ export class Conversations {
     if (ids === null) this.lines = new Map();
     // All reads of a step are requested at once, because the list may have a thousand lines.
     const rows = ids === null ? await tx.conversations(MAX_LINES) : await this.readRows(tx, ids);
-    await Promise.all(rows.map((row) => this.readLine(tx, row)));
+    const all = ids === null ? new Map((await tx.settings()).map((row) => [row.key, row])) : null;
+    await Promise.all(rows.map(async (row) => this.readLine(tx, row, await settingsOf(tx, row.id, all))));
   }
 
   /** Returns the rows of conversations. Removes the lines of those that do not exist any more. */
@@ -192,7 +194,7 @@ export class Conversations {
     return rows;
   }
 
-  private async readLine(tx: ReadTx, stored: ConversationRow): Promise<void> {
+  private async readLine(tx: ReadTx, stored: ConversationRow, settings: Settings): Promise<void> {
     const row = this.replay ? this.asListed(stored, this.replay) : stored;
     const [message, user, draft] = await Promise.all([
       row.preview && row.preview === stored.preview ? tx.message(row.id, messageKey(row.preview)) : undefined,
@@ -200,7 +202,7 @@ export class Conversations {
       tx.draft(row.id),
     ]);
     this.parts.users.complete(row.other, user, this.listed.loaded);
-    const summary = this.summary(row, message, user, draft);
+    const summary = this.summary(row, settings, message, user, draft);
     const old = this.lines.get(row.id);
     this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });
   }
@@ -223,12 +225,14 @@ export class Conversations {
 
   private summary(
     row: ConversationRow,
+    { pin, mute, archive, unread }: Settings,
     message: MessageRow | undefined,
     user: UserRow | undefined,
     draft: DraftRow | undefined,
   ): ConversationSummary {
     const { preview } = row;
     const mine = preview?.from === this.parts.uid;
+    const mutedUntil = mute?.value === ALWAYS ? Number.POSITIVE_INFINITY : (mute?.value ?? 0) / 1000;
     return {
       id: row.id,
       user: userOf(row.other, user),
@@ -243,6 +247,11 @@ export class Conversations {
         time: message?.at === null ? this.parts.time.ofLocal(message.typedAt ?? 0) : preview.at / 1000,
       },
       unread: unreadOf(row),
+      marked: unread?.value === 1,
+      pinned: pin?.value === 1,
+      mutedUntil,
+      archived:
+        archive?.value === 1 && (mutedUntil === Number.POSITIVE_INFINITY || (preview?.at ?? 0) <= archive.at),
       draft: cut(draft?.text ?? "", 200),
       typing: this.parts.presences.typing(row.other).get(),
     };
@@ -251,15 +260,49 @@ export class Conversations {
   private publish(): void {
     const shown = [...this.lines.values()].filter((l) => l.summary.preview !== null || l.summary.draft !== "");
     shown.sort((a, b) => b.row.recent - a.row.recent || (a.row.id < b.row.id ? -1 : 1));
-    const items = shown.map((l) => l.summary);
-    this.unreadValue.set(items.reduce((sum, i) => sum + i.unread, 0));
-    const loading = !this.read || (items.length === 0 && !this.listed.loaded && this.problem === null);
+    const all = shown.map((l) => l.summary);
+    const items = all.filter((i) => i.pinned && !i.archived);
+    for (const item of all) if (!item.pinned && !item.archived) items.push(item);
+    const archived = all.filter((i) => i.archived);
+    const now = this.parts.time.now() / 1000;
+    const loud = items.filter((i) => i.mutedUntil < now);
+    this.unreadValue.set(loud.reduce((sum, i) => sum + (i.unread || (i.marked ? 1 : 0)), 0));
+    const loading = !this.read || (all.length === 0 && !this.listed.loaded && this.problem === null);
     const more = this.listed.next !== null;
     const old = this.value.get();
-    const unchanged = items.length === old.items.length && items.every((item, i) => item === old.items[i]);
-    if (unchanged && old.loading === loading && old.more === more && old.problem === this.problem) return;
-    this.value.set({ items: unchanged ? old.items : items, loading, more, problem: this.problem });
+    const next = {
+      items: kept(old.items, items),
+      archived: kept(old.archived, archived),
+      loading,
+      more,
+      problem: this.problem,
+    };
+    if ((Object.keys(next) as (keyof ConversationList)[]).some((key) => next[key] !== old[key])) this.value.set(next);
   }
+}
+
+/** Returns `old` if it has the same entries. */
+function kept<T>(old: readonly T[], next: readonly T[]): readonly T[] {
+  return next.length === old.length && next.every((item, i) => item === old[i]) ? old : next;
+}
+
+const KINDS = ["pin", "mute", "archive", "unread"] as const;
+
+/** The settings of a conversation, by kind. */
+type Settings = Partial<Record<(typeof KINDS)[number], SettingRow | undefined>>;
+
+/** Returns the settings of a conversation. `all` has all settings if they have been read. */
+async function settingsOf(
+  tx: ReadTx,
+  conversation: string,
+  all: ReadonlyMap<string, SettingRow> | null,
+): Promise<Settings> {
+  const found: Settings = {};
+  for (const kind of KINDS) {
+    const key = settingKey({ kind, conversation, message: "" });
+    found[kind] = all ? all.get(key) : await tx.setting(key);
+  }
+  return found;
 }
 
 /** Returns the number of unread messages: those on this device or, if it is higher, the server's count. */
@@ -270,6 +313,10 @@ export function unreadOf(row: ConversationRow): number {
 function same(a: ConversationSummary, b: ConversationSummary): boolean {
   return (
     a.unread === b.unread &&
+    a.marked === b.marked &&
+    a.pinned === b.pinned &&
+    a.mutedUntil === b.mutedUntil &&
+    a.archived === b.archived &&
     a.draft === b.draft &&
     a.typing === b.typing &&
     sameUser(a.user, b.user) &&

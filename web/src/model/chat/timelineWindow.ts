@@ -43,6 +43,9 @@ export class TimelineWindow {
   private readonly quotes = new Map<string, MessageRow | null>();
   private readonly dirty = new Set<string>();
   private dirtyAll = false;
+  private starred: ReadonlySet<string> = new Set();
+  /** The stars may have changed. */
+  private dirtyStars = false;
   private following = false;
   private opened = false;
   private loading = true;
@@ -81,6 +84,7 @@ export class TimelineWindow {
       problem: null,
       firstUnread: null,
       held: null,
+      starred: this.starred,
     });
     this.unlisten = parts.store.onChange((change) => this.changed(change));
     void this.open();
@@ -176,15 +180,16 @@ export class TimelineWindow {
    * know the read marks yet. Its rows may be anything of the past.
    */
   private async fill(): Promise<boolean> {
-    const { rows, conversation, replay } = await this.parts.store.read(async (tx) => {
+    const { rows, conversation, replay, starred } = await this.parts.store.read(async (tx) => {
       const row = await tx.conversation(this.id);
       const unseen = row ? (await tx.messagesFrom(this.id, row.myRead + 1, MAX_UNREAD)).length : 0;
       const newest = await tx.messagesBefore(this.id, null, FIRST + unseen);
-      return { rows: newest, conversation: row, replay: await tx.replay() };
+      return { rows: newest, conversation: row, replay: await tx.replay(), starred: await tx.starred(this.id) };
     });
     if (replay && !replay.listed && this.problem === null) return false;
     this.readAtOpen = conversation?.myRead ?? 0;
     this.showMarks(conversation);
+    this.starred = starred;
     this.rows.put(rows);
     this.placeUnreadLine();
     await this.checkComplete();
@@ -265,6 +270,7 @@ export class TimelineWindow {
     const keys = change.messages[this.id] ?? [];
     for (const key of keys) this.dirty.add(key);
     if (change.all) this.dirtyAll = true;
+    if (change.all || change.settings.includes(this.id)) this.dirtyStars = true;
     if (this.awaitingMarks && change.meta.includes("replay")) {
       this.awaitingMarks = false;
       void this.reach();
@@ -281,11 +287,12 @@ export class TimelineWindow {
     this.following = true;
     try {
       do await this.round();
-      while ((this.dirty.size > 0 || this.dirtyAll) && !this.closed);
+      while ((this.dirty.size > 0 || this.dirtyAll || this.dirtyStars) && !this.closed);
     } catch (err) {
       this.parts.platform.report("a conversation could not be read", err);
       // The set of changes is lost, so everything is read again.
       this.dirtyAll = true;
+      this.dirtyStars = true;
       this.parts.platform.clock.after(RETRY_MS, () => this.follow());
     } finally {
       this.following = false;
@@ -295,10 +302,12 @@ export class TimelineWindow {
   private async round(): Promise<void> {
     const all = this.dirtyAll;
     const keys = new Set(this.dirty);
+    const stars = this.dirtyStars;
     const start = this.rows.first()?.place;
     this.dirty.clear();
     this.dirtyAll = false;
-    const { found, conversation } = await this.parts.store.read(async (tx) => {
+    this.dirtyStars = false;
+    const { found, conversation, starred } = await this.parts.store.read(async (tx) => {
       const rows: MessageRow[] = [];
       if (all)
         rows.push(
@@ -310,9 +319,14 @@ export class TimelineWindow {
         const row = await tx.message(this.id, key);
         if (row) rows.push(row);
       }
-      return { found: rows, conversation: await tx.conversation(this.id) };
+      return {
+        found: rows,
+        conversation: await tx.conversation(this.id),
+        starred: stars ? await tx.starred(this.id) : this.starred,
+      };
     });
     if (this.closed) return;
+    this.starred = starred;
     if (all) for (const row of this.rows.rows()) keys.add(row.key);
     const first = this.rows.first();
     for (const row of found) {
@@ -371,6 +385,7 @@ export class TimelineWindow {
       problem: this.problem,
       firstUnread: this.firstUnread,
       held: items.some((m) => m.state === "waiting") ? this.held : null,
+      starred: this.starred,
     };
     const old = this.value.get();
     const same = (Object.keys(next) as (keyof Timeline)[]).every((key) => Object.is(next[key], old[key]));

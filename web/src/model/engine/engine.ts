@@ -4,6 +4,7 @@
  *
  *    links → Inbound → store ─┬→ Sender (outbox)
  *                             ├→ ReadMarks
+ *                             ├→ SettingSender
  *                             └→ Backfiller
  *
  * Two engines may run on one store (when a frozen tab thaws). They repeat work and lose nothing, because every step may
@@ -20,6 +21,7 @@ import { Backfiller } from "./backfiller";
 import { ReadMarks } from "./marks";
 import type { EngineParts } from "./ports";
 import { Sender } from "./sender";
+import { SettingSender } from "./settings";
 
 export interface EngineHandlers extends HintHandlers {
   onState(state: ConnectionState): void;
@@ -35,6 +37,7 @@ export class Engine {
   private readonly inbound: Inbound;
   private readonly sender: Sender;
   private readonly marks: ReadMarks;
+  private readonly settings: SettingSender;
   private readonly hints: Hints;
   private readonly backfiller: Backfiller;
   /** The link to send on. Set once it has caught up and everything up to there is stored. */
@@ -48,6 +51,7 @@ export class Engine {
     this.backfiller = new Backfiller(parts, () => this.sender.wake());
     this.sender = new Sender(parts, { onCheckNeeded: (conversation) => this.backfiller.check(conversation) });
     this.marks = new ReadMarks(parts);
+    this.settings = new SettingSender(parts);
     this.hints = new Hints(parts, handlers);
     this.inbound = new Inbound(parts, {
       onCaughtUp: (link) => {
@@ -72,6 +76,7 @@ export class Engine {
         onLive: (link) => {
           this.live = link;
           this.backfiller.reachable();
+          this.settings.reachable();
         },
         onEnded: (link) => this.detach(link),
         onSignInEnded: (reason) => {
@@ -103,6 +108,7 @@ export class Engine {
       if (change.all) void this.checkStore();
       if (change.work.includes("send")) this.sender.wake();
       if (change.work.includes("read")) this.marks.wake();
+      if (change.work.includes("setting")) this.settings.wake();
       if (change.work.includes("backfill")) this.backfiller.wake();
     });
     this.connection.start(standAsideUntil);
@@ -133,6 +139,7 @@ export class Engine {
     this.inbound.stop();
     this.sender.stop();
     this.marks.stop();
+    this.settings.stop();
     this.hints.stop();
     this.backfiller.stop();
     this.connection.stop();

@@ -1,5 +1,6 @@
 /** The interface between the engine and the parts around it. */
 import type { ArchiveApi } from "../../net/archive";
+import type { OwnApi } from "../../net/own";
 import type { Token } from "../../net/connection";
 import type { Platform } from "../../platform/platform";
 import type { LocalStore } from "../store/store";
@@ -8,7 +9,7 @@ import type { ServerLimits } from "../limits";
 import type { ServerTime } from "../time";
 
 /** Saved conversations and messages, as the HTTP functions return them. Methods reject with ApiProblem. */
-export type Archive = Pick<ArchiveApi, "changes" | "conversations" | "messages" | "pages" | "saved">;
+export type Archive = Pick<ArchiveApi, "changes" | "conversations" | "messages" | "pages" | "pinned" | "saved">;
 
 /** The parts that an engine is built from. */
 export interface EngineParts {
@@ -18,6 +19,7 @@ export interface EngineParts {
   readonly time: ServerTime;
   readonly limits: ServerLimits;
   readonly archive: Archive;
+  readonly own: Pick<OwnApi, "set" | "settings">;
   /** See ConnectionOptions.url. */
   url(failed: boolean): Promise<string>;
   /** See ConnectionOptions.token. */

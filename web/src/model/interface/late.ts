@@ -5,10 +5,21 @@ import type { Clock, Page } from "../../platform/platform";
 import type { Readable } from "../observable";
 import type { History } from "../history";
 import type { LocalStore } from "../store/store";
-import type { UserRow } from "../store/rows";
+import type { ConversationRow, UserRow } from "../store/rows";
+import type { Subject } from "../store/settings";
+import type { WriteTx } from "../store/tx";
 import type { ConnectionStatus } from "./connection";
 import type { ConversationList } from "./lists";
+import type { Outcome } from "./outcome";
 import type { User } from "./user";
+
+/** The rules of the store that a change may use. */
+export interface LateRules {
+  /** Moves the user's own read mark. */
+  moveMyRead(tx: WriteTx, row: ConversationRow, at: number): Promise<void>;
+  /** Stores a choice of the user, to be sent. */
+  choose(tx: WriteTx, subject: Subject, value: number): Promise<void>;
+}
 
 export interface LateParts {
   readonly uid: string;
@@ -28,6 +39,8 @@ export interface LateParts {
   userOf(uid: string, user: PublicUser | UserRow): User;
   /** Stores users who were found. */
   found(users: readonly PublicUser[]): void;
+  /** Runs a transaction. A problem that it throws becomes the outcome, and nothing is stored. */
+  change(run: (tx: WriteTx, rules: LateRules) => Promise<void>): Promise<Outcome>;
   /** Loads the user's own profile again. */
   reload(): Promise<void>;
   /** Loads the next page of the list of conversations, if there is one. */

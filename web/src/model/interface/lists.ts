@@ -17,14 +17,26 @@ export interface ConversationSummary {
   } | null;
   /** Messages of the other user that were not seen on this device. Show "99+" above 99. */
   readonly unread: number;
+  /** The user has marked it as unread, without regard to its messages. */
+  readonly marked: boolean;
+  readonly pinned: boolean;
+  /** Its messages cause no notification until then, in ms by the server's clock. 0: not muted. Infinity: always. */
+  readonly mutedUntil: number;
+  /** It is in {@link ConversationList.archived}. */
+  readonly archived: boolean;
   /** The start of an unsent draft. Empty if there is none. */
   readonly draft: string;
   readonly typing: boolean;
 }
 
 export interface ConversationList {
-  /** Newest first. */
+  /** The pinned ones first, then the newest. */
   readonly items: readonly ConversationSummary[];
+  /**
+   * Those that the user has archived, newest first. A newer message brings a conversation back into the list, unless it
+   * is always muted.
+   */
+  readonly archived: readonly ConversationSummary[];
   /** True until the stored list was read and, on a first visit, the first page was loaded. */
   readonly loading: boolean;
   /** There may be older ones on the server: see {@link Chat.moreConversations}. */

@@ -1,8 +1,8 @@
 /** The changes of a transaction. Every part and every tab that shows the data is notified of them. */
 
-/** Something to send (the outbox, read marks), or to load from history. */
-export type Work = "send" | "read" | "backfill";
-const WORK: readonly Work[] = ["send", "read", "backfill"];
+/** Something to send (the outbox, read marks, settings), or to load from history. */
+export type Work = "send" | "read" | "setting" | "backfill";
+const WORK: readonly Work[] = ["send", "read", "setting", "backfill"];
 
 export interface Change {
   /** Conversation id → keys of messages that were added, changed or removed. */
@@ -10,6 +10,8 @@ export interface Change {
   readonly conversations: readonly string[];
   readonly users: readonly string[];
   readonly drafts: readonly string[];
+  /** Conversations whose settings, or those of a message of theirs, have changed. */
+  readonly settings: readonly string[];
   /** Names of meta rows. */
   readonly meta: readonly string[];
   /** The kinds of work of which there is some more. */
@@ -26,6 +28,7 @@ export class Changes {
   private readonly conversations = new Set<string>();
   private readonly users = new Set<string>();
   private readonly drafts = new Set<string>();
+  private readonly settings = new Set<string>();
   private readonly meta = new Set<string>();
   private readonly work = new Set<Work>();
 
@@ -52,6 +55,11 @@ export class Changes {
     this.conversations.add(conversation);
   }
 
+  setting(conversation: string): void {
+    this.settings.add(conversation);
+    this.conversations.add(conversation);
+  }
+
   metaRow(name: string): void {
     this.meta.add(name);
   }
@@ -62,13 +70,14 @@ export class Changes {
 
   /** Returns null if nothing changed. */
   done(): Change | null {
-    const all = [this.work, this.messages, this.conversations, this.users, this.drafts, this.meta];
+    const all = [this.work, this.messages, this.conversations, this.users, this.drafts, this.settings, this.meta];
     if (all.every((s) => s.size === 0)) return null;
     return {
       messages: Object.fromEntries([...this.messages].map(([c, keys]) => [c, [...keys]])),
       conversations: [...this.conversations],
       users: [...this.users],
       drafts: [...this.drafts],
+      settings: [...this.settings],
       meta: [...this.meta],
       work: [...this.work],
       all: false,
@@ -82,6 +91,7 @@ export const EVERYTHING: Change = {
   conversations: [],
   users: [],
   drafts: [],
+  settings: [],
   meta: [],
   work: WORK,
   all: true,
@@ -93,7 +103,7 @@ export function readChange(value: unknown): Change | null {
   if (typeof value !== "object" || value === null) return null;
   const c = value as Partial<Record<keyof Change, unknown>>;
   const texts = (v: unknown): v is string[] => Array.isArray(v) && v.every((x) => typeof x === "string");
-  if (!texts(c.conversations) || !texts(c.users) || !texts(c.drafts) || !texts(c.meta) || !texts(c.work)) return null;
+  if (!texts(c.conversations) || !texts(c.users) || !texts(c.drafts) || !texts(c.settings) || !texts(c.meta) || !texts(c.work)) return null;
   if (
     typeof c.all !== "boolean" ||
     typeof c.remote !== "boolean" ||

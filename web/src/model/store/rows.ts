@@ -3,7 +3,7 @@ import type { ListedConversation } from "../../net/archive";
 import type { OwnProfile } from "../../net/own";
 import type { Changes } from "../../protocol/changes";
 import type { Micros } from "../../protocol/chat";
-import type { Limits } from "../../protocol/frames";
+import type { Limits, Setting } from "../../protocol/frames";
 import type { Shape } from "../../platform/database";
 
 /** The progress of a message. `received`: a message of another user. */
@@ -163,6 +163,15 @@ export interface DraftRow {
   readonly at: number;
 }
 
+/** A choice about a conversation or a message; see ./settings. */
+export interface SettingRow extends Setting {
+  readonly key: string;
+  /** Since when the server has not answered it, in ms. Missing if it has. */
+  readonly unsent?: number;
+  /** The choice that counts if the server refuses this one. Missing if there was none. */
+  readonly before?: Pick<Setting, "value" | "at" | "id">;
+}
+
 /**
  * Facts about messages that this device does not have. Except for `refused`, the message is to be loaded (a backfill). A `refused` row is only remembered until its message arrives.
  */
@@ -230,7 +239,7 @@ export type MetaRow =
 export type ReplayRow = Extract<MetaRow, { name: "replay" }>;
 
 export const SHAPE: Shape = {
-  version: 5,
+  version: 6,
   // Version 3 gave messages another primary key.
   emptyBefore: 3,
   stores: {
@@ -248,6 +257,7 @@ export const SHAPE: Shape = {
     conversations: { key: "id", indexes: { recent: ["recent", "id"], unsent: ["readUnsent"] } },
     users: { key: "uid", indexes: {} },
     drafts: { key: "conversation", indexes: {} },
+    settings: { key: "key", indexes: { unsent: ["unsent"] } },
     backfills: { key: "key", indexes: { due: ["due"], conversation: ["conversation"] } },
   },
 };

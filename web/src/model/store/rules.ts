@@ -34,6 +34,8 @@ import {
   type WriteTx,
 } from "./tx";
 
+import { applySetting } from "./settings";
+
 export type { RuleContext } from "./tx";
 
 /**
@@ -80,6 +82,8 @@ export async function applyEvent(tx: WriteTx, context: RuleContext, event: ChatE
       await applyRead(tx, context, event.conversation, other, event.by, event.at);
       return true;
     }
+    case "setting":
+      return await applySetting(tx, context, event.setting);
     case "unknown":
       return true;
   }

@@ -16,6 +16,7 @@ import {
   type MetaRow,
   type Queued,
   type ReplayRow,
+  type SettingRow,
   type StoredMessage,
   type UserRow,
   WAITING,
@@ -210,6 +211,26 @@ export class ReadTx {
     return this.reads.range("drafts", {}) as Promise<DraftRow[]>;
   }
 
+  setting(key: string): Promise<SettingRow | undefined> {
+    return this.reads.get("settings", key) as Promise<SettingRow | undefined>;
+  }
+
+  /** The keys of the messages of a conversation that have a star. */
+  async starred(conversation: string): Promise<ReadonlySet<string>> {
+    const prefix = `star:${conversation}`;
+    const rows = await this.reads.range("settings", { lower: `${prefix}/`, upper: `${prefix}0` });
+    return new Set((rows as unknown as SettingRow[]).filter((row) => row.value === 1).map((row) => row.message));
+  }
+
+  settings(): Promise<SettingRow[]> {
+    return this.reads.range("settings", {}) as Promise<SettingRow[]>;
+  }
+
+  /** The settings that the server has not answered. */
+  unsentSettings(): Promise<SettingRow[]> {
+    return this.reads.range("settings", { index: "unsent" }) as Promise<SettingRow[]>;
+  }
+
   backfill(key: string): Promise<Backfill | undefined> {
     return this.reads.get("backfills", key) as Promise<Backfill | undefined>;
   }
@@ -342,6 +363,17 @@ export class WriteTx extends ReadTx {
     this.changes.draft(row.conversation);
     if (row.text === "" && row.replyTo === null) await this.writes.delete("drafts", row.conversation);
     else await this.writes.put("drafts", row);
+  }
+
+  async putSetting(row: SettingRow): Promise<void> {
+    this.changes.setting(row.conversation);
+    if (row.unsent !== undefined) this.changes.toDo("setting");
+    await this.writes.put("settings", row);
+  }
+
+  async deleteSetting(row: Pick<SettingRow, "key" | "conversation">): Promise<void> {
+    this.changes.setting(row.conversation);
+    await this.writes.delete("settings", row.key);
   }
 
   override async backfill(key: string): Promise<Backfill | undefined> {

@@ -1,6 +1,7 @@
 /** A fake of the HTTP functions over a list of saved messages. It answers as functions/api does. */
 import { messageKey, otherMember, type SavedMessage } from "../../protocol/chat";
 import { type Change, changedBody, type Changes, changesOf, mergeChanges } from "../../protocol/changes";
+import type { Setting } from "../../protocol/frames";
 import { messagePath } from "../store/rows";
 import type { HttpAnswer, HttpRequest } from "../../platform/platform";
 
@@ -15,6 +16,10 @@ export class FakeArchive {
   >();
   private readonly blocked: Record<string, readonly string[]> = {};
   down = false;
+  /** The settings of each user, in no particular order. */
+  private readonly settings: Record<string, readonly Setting[]> = {};
+  /** Sends a setting to the devices of a user. */
+  onSetting: (uid: string, setting: Setting) => void = () => undefined;
   /** Requests that ended sign-ins: the user, the path and the token. */
   readonly signOuts: { uid: string; path: string; token: string }[] = [];
   /** Answers a request before anything else does. Returns null for the usual answer. */
@@ -71,7 +76,7 @@ export class FakeArchive {
     if (special) return special;
     switch (url.pathname) {
       case "/api/conversations":
-        return json(200, this.conversations(uid));
+        return json(200, this.conversations(uid, q.get("pinned") === "true"));
       case "/api/messages":
         return this.messages(uid, q.get("conversation") ?? "", q.get("before") ?? "", Number(q.get("limit") ?? "50"));
       case "/api/messages/changes":
@@ -84,6 +89,10 @@ export class FakeArchive {
         return this.usersBatch(q.getAll("uid"));
       case "/api/me":
         return json(200, this.own(uid));
+      case "/api/me/setting":
+        return json(200, this.set(uid, JSON.parse(request.body ?? "")));
+      case "/api/me/settings":
+        return json(200, this.allSettings(uid));
       case "/config.json":
         return json(200, {
           api_base: "/api",
@@ -106,6 +115,27 @@ export class FakeArchive {
         return user ? json(200, user) : json(404, { code: "not_found", detail: "There is nothing here." });
       }
     }
+  }
+
+  /** Stores a setting, unless a later one counts, and returns the choice that counts. */
+  private set(uid: string, { message = "", ...given }: Setting): unknown {
+    const all = this.settings[uid] ?? [];
+    const known = all.find((s) => s.kind === given.kind && s.conversation === given.conversation && s.message === message);
+    const counts = known && (known.at > given.at || (known.at === given.at && known.id >= given.id)) ? known : { ...given, message };
+    this.settings[uid] = [...all.filter((s) => s !== known), counts];
+    this.onSetting(uid, counts);
+    const { value, at, id } = counts;
+    return { value, at, id };
+  }
+
+  private allSettings(uid: string): unknown {
+    const conversations: Record<string, Record<string, unknown>> = {};
+    const stars: unknown[] = [];
+    for (const { conversation, message, kind, value, at, id } of this.settings[uid] ?? []) {
+      if (kind !== "star") (conversations[conversation] ??= {})[kind] = { value, at, id };
+      else if (value === 1) stars.push({ conversation, message, at, id });
+    }
+    return { conversations, stars };
   }
 
   private own(uid: string): unknown {
@@ -141,9 +171,10 @@ export class FakeArchive {
       .sort((a, b) => a.at - b.at || (messageKey(a) < messageKey(b) ? -1 : 1));
   }
 
-  private conversations(uid: string): unknown {
+  private conversations(uid: string, pinned: boolean): unknown {
+    const on = (this.settings[uid] ?? []).filter((s) => s.kind === "pin" && s.value === 1).map((s) => s.conversation);
     const ids = [...new Set([...this.saved.values()].map((m) => m.conversation))].filter(
-      (c) => otherMember(c, uid) !== null,
+      (c) => otherMember(c, uid) !== null && (!pinned || on.includes(c)),
     );
     const conversations = ids.map((id) => {
       const all = this.of(id);

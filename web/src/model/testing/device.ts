@@ -1,6 +1,7 @@
 /** One device of one user without a screen, driven by the tests of the client rules. */
 import { ArchiveApi } from "../../net/archive";
 import { HttpApi } from "../../net/http";
+import { OwnApi } from "../../net/own";
 import type { ConnectionState, Token } from "../../net/connection";
 import { conversationId } from "../../protocol/chat";
 import type { Changes } from "../../protocol/changes";
@@ -96,6 +97,7 @@ export class Device {
       time: new ServerTime(platform.clock),
       limits: new ServerLimits(),
       archive,
+      own: new OwnApi(http),
       token,
       url: async () => "wss://chat.test/ws",
     };

@@ -97,6 +97,10 @@ export class ModelServer {
 
   constructor(clock: FakeClock) {
     this.clock = clock;
+    this.archive.onSetting = (uid, setting) => {
+      const { message, ...rest } = setting;
+      this.append(uid, { type: "setting", ...rest, ...(message === "" ? {} : { message }) });
+    };
   }
 
   /** A client opens a socket. */
