@@ -1,13 +1,17 @@
 /** How many requests a new device needs. Each costs a round trip, and the reading of the caller's record. */
 import { expect, test } from "vitest";
 import { FakeBrowser } from "../platform/testing/fake";
+import { json } from "./testing/archive";
 import { Household } from "./testing/household";
+import { id } from "./testing/stage";
 
 const ME = "meUid0000001";
 const OTHERS = 15;
 const EACH = 8;
 
 const writer = (n: number): string => `writer${String(n).padStart(6, "0")}`;
+/** The user has pinned the conversation with the first writer, which is the last one otherwise. */
+const PINNED = writer(0);
 
 /** Lets everybody write to ME, in a household that counts the requests of ME. */
 async function written(): Promise<{ house: Household; requests: string[] }> {
@@ -22,10 +26,18 @@ async function written(): Promise<{ house: Household; requests: string[] }> {
     other.platform.kill();
   }
   const requests: string[] = [];
-  house.server.archive.before = (uid, _request, path) => {
-    if (uid === ME) requests.push(path);
-    return null;
+  house.server.archive.before = (uid, { method }, path) => {
+    if (uid === ME && method === "GET") requests.push(path);
+    return path === "/api/me/settings" ? json(503, { code: "unavailable", detail: "Later." }) : null;
   };
+  const pin = { conversation: `${ME}~${PINNED}`, kind: "pin", value: 1, at: 1, id: id(1) };
+  await house.server.archive.answer(ME, {
+    method: "PUT",
+    url: "https://chat.test/api/me/setting",
+    headers: {},
+    body: JSON.stringify(pin),
+    timeoutMs: 1_000,
+  });
   return { house, requests };
 }
 
@@ -42,10 +54,13 @@ test.each(["are saved", "still wait for the user"])(
     requests.length = 0;
     const me = await house.user(ME, new FakeBrowser());
     const { items } = me.chat().conversations.get();
+    const newestFirst = Array.from({ length: OTHERS - 1 }, (_, n) => writer(OTHERS - 1 - n));
     expect(items.map(({ user, preview, unread }) => [user.uid, user.displayName, preview?.body, unread])).toEqual(
-      Array.from({ length: OTHERS }, (_, n) => [writer(OTHERS - 1 - n), "writer", `message ${EACH - 1}`, EACH]),
+      [PINNED, ...newestFirst].map((uid) => [uid, "writer", `message ${EACH - 1}`, EACH]),
     );
-    expect(requests.length).toBeLessThanOrEqual(4);
+    // The fifth is for the stars, and for the settings of conversations that are not on the first page.
+    expect(requests.indexOf("/api/me/settings")).toBeLessThanOrEqual(4);
+    expect(requests).toContain("/api/me/settings");
     me.platform.answer = null;
     for (let n = 0; n < OTHERS; n++) {
       const conversation = me.chat().conversation(writer(n));

@@ -1,7 +1,8 @@
 /** `GET /conversations`, `/messages` and `/users`, with checked answers. */
-import { readSavedMessage } from "../protocol/codec";
+import { readSavedMessage, readSetting } from "../protocol/codec";
 import { Fields, Malformed, readEach } from "../protocol/fields";
 import type { Micros, SavedMessage } from "../protocol/chat";
+import type { Setting } from "../protocol/frames";
 import type { HttpApi } from "./http";
 
 /** The public record of a user. Names are empty for a deleted user. */
@@ -23,6 +24,7 @@ export interface ListedConversation {
   readonly unread: number;
   /** uid → everything up to this was seen. */
   readonly read: Readonly<Record<string, Micros>>;
+  readonly settings: readonly Setting[];
 }
 
 /** A page of a list. `next` is null on the last one. */
@@ -187,6 +189,7 @@ function readUser(value: unknown): PublicUser {
 
 function readListed(value: unknown): ListedConversation {
   const f = new Fields("conversation", value);
+  const id = f.text("id");
   const read: Record<string, Micros> = {};
   if (f.has("read")) {
     for (const [uid, at] of f.object("read").entries())
@@ -194,7 +197,7 @@ function readListed(value: unknown): ListedConversation {
   }
   const preview = f.has("preview") ? f.object("preview") : null;
   return {
-    id: f.text("id"),
+    id,
     user: f.has("with") ? readUser(Object.fromEntries(f.object("with").entries())) : null,
     lastAt: f.integer("last_at"),
     preview:
@@ -208,5 +211,11 @@ function readListed(value: unknown): ListedConversation {
         : null,
     unread: f.has("unread") ? f.integer("unread") : 0,
     read,
+    settings: f.has("settings") ? readSettings(f.object("settings"), id) : [],
   };
+}
+
+/** Reads the settings of a conversation, by kind. */
+export function readSettings(f: Fields, conversation: string): Setting[] {
+  return f.entries().map(([kind, choice]) => readSetting(new Fields("setting", choice), { conversation, kind }));
 }

@@ -2,6 +2,7 @@
 import { readSetting } from "../protocol/codec";
 import { Fields } from "../protocol/fields";
 import type { Setting } from "../protocol/frames";
+import { readSettings } from "./archive";
 import type { HttpApi } from "./http";
 
 export interface OwnProfile {
@@ -61,7 +62,7 @@ export class OwnApi {
 
   /** Returns all settings, those that are off included. */
   settings(): Promise<readonly Setting[]> {
-    return this.http.read({ method: "GET", path: "me/settings" }, readSettings);
+    return this.http.read({ method: "GET", path: "me/settings" }, readAllSettings);
   }
 
   /** Stores a setting. Returns the choice that counts, which may be a later one. */
@@ -95,14 +96,12 @@ export class OwnApi {
   }
 }
 
-function readSettings(value: unknown): Setting[] {
+function readAllSettings(value: unknown): Setting[] {
   const f = new Fields("settings", value);
-  const conversations = f.object("conversations");
-  const found = conversations.entries().flatMap(([conversation, kinds]) =>
-    new Fields("settings", kinds)
-      .entries()
-      .map(([kind, choice]) => readSetting(new Fields("setting", choice), { conversation, kind })),
-  );
+  const found = f
+    .object("conversations")
+    .entries()
+    .flatMap(([conversation, kinds]) => readSettings(new Fields("settings", kinds), conversation));
   for (const entry of f.list("stars")) {
     const star = new Fields("star", entry);
     const subject = { conversation: star.text("conversation"), kind: "star" };

@@ -1,7 +1,15 @@
 /** Reading and writing of frames. */
 import type { ChatMessage, SavedMessage } from "./chat";
 import { Fields, Malformed } from "./fields";
-import { type ChatEvent, type ClientFrame, type Limits, LIMITS, type MessageRef, type ServerFrame, type Setting } from "./frames";
+import {
+  type ChatEvent,
+  type ClientFrame,
+  type Limits,
+  LIMITS,
+  type MessageRef,
+  type ServerFrame,
+  type Setting,
+} from "./frames";
 
 /** Writes a frame of this client. */
 export function encodeFrame(frame: ClientFrame): string {

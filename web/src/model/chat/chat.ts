@@ -19,7 +19,8 @@ import { derived, type Readable } from "../observable";
 import { failed, outcome } from "../outcome";
 import { databaseName, type LocalStore } from "../store/store";
 import { applyUser } from "../store/history";
-import { moveMyRead, type RuleContext } from "../store/rules";
+import { moveMyRead } from "../store/readMarks";
+import { applySaved, type RuleContext } from "../store/rules";
 import { choose, settingKey } from "../store/settings";
 import type { MessageRow } from "../store/rows";
 import { Status } from "../tabs/status";
@@ -219,7 +220,8 @@ export class ChatModel implements Chat {
   async userByUsername(username: string): Promise<Outcome<User>> {
     const lower = username.toLowerCase();
     // A user that is in the list needs no request.
-    const known = this.list.list.get().items.find((c) => c.user.username.toLowerCase() === lower)?.user;
+    const { items, archived } = this.list.list.get();
+    const known = [...items, ...archived].find((c) => c.user.username.toLowerCase() === lower)?.user;
     if (known) return { ok: true, value: known };
     return await outcome(async () => {
       const found = await this.parts.archive.userByUsername(username);
@@ -309,6 +311,7 @@ export class ChatModel implements Chat {
     const { platform } = this.parts;
     return {
       moveMyRead: (tx, row, at) => moveMyRead(tx, row, at, platform.clock.now()),
+      save: async (tx, message) => void (await applySaved(tx, contextOf(this.parts), message)),
       choose: (tx, subject, value) =>
         choose(tx, contextOf(this.parts), uuidv7(platform.clock.now(), platform.random.bytes(10)), subject, value),
     };

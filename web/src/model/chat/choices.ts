@@ -16,8 +16,10 @@ const MAX_STARS = 500;
 export async function choose(parts: LateParts, conversation: string, choice: OwnChoice): Promise<Outcome> {
   const { kind } = choice;
   return await parts.change(async (tx, rules) => {
-    if (kind === "pin" && choice.on && (await countOn(tx, "pin")) >= MAX_PINNED) throw new ApiProblem(409, "pins_full", "");
-    if (kind === "star" && choice.on && (await countOn(tx, "star")) >= MAX_STARS) throw new ApiProblem(409, "stars_full", "");
+    if (kind === "pin" && choice.on && (await countOn(tx, "pin")) >= MAX_PINNED)
+      throw new ApiProblem(409, "pins_full", "");
+    if (kind === "star" && choice.on && (await countOn(tx, "star")) >= MAX_STARS)
+      throw new ApiProblem(409, "stars_full", "");
     if (kind === "unread" && !choice.on) {
       const row = await tx.conversation(conversation);
       if (row?.preview && row.preview.at > row.myRead) await rules.moveMyRead(tx, row, row.preview.at);

@@ -1,7 +1,7 @@
 /** The list of conversations, kept up to date with the store. */
 import { cut } from "../../protocol/text";
 import type { ArchiveApi } from "../../net/archive";
-import type { Platform } from "../../platform/platform";
+import type { Cancel, Platform } from "../../platform/platform";
 import type { ConversationList, ConversationSummary } from "../interface/lists";
 import type { Problem } from "../interface/outcome";
 import { messageKey } from "../../protocol/chat";
@@ -42,7 +42,13 @@ const RETRY_MS = 1_000;
 
 export class Conversations {
   private readonly parts: ListParts;
-  private readonly value = new Value<ConversationList>({ items: [], archived: [], loading: true, more: false, problem: null });
+  private readonly value = new Value<ConversationList>({
+    items: [],
+    archived: [],
+    loading: true,
+    more: false,
+    problem: null,
+  });
   private readonly unreadValue = new Value(0);
   private readonly waitingValue = new Value(0);
   private lines = new Map<string, Line>();
@@ -59,6 +65,8 @@ export class Conversations {
   private loadingMore = false;
   private pausedUntil = Number.NEGATIVE_INFINITY;
   private problem: Problem | null = null;
+  /** Ends the wait for the end of a mute. */
+  private muteEnds: Cancel = () => undefined;
   private readonly ends: (() => void)[];
 
   constructor(parts: ListParts) {
@@ -86,6 +94,7 @@ export class Conversations {
 
   stop(): void {
     this.stopped = true;
+    this.muteEnds();
     for (const end of this.ends) end();
   }
 
@@ -129,7 +138,7 @@ export class Conversations {
 
   private changed(change: Change): void {
     if (change.all || change.meta.includes("replay")) this.dirtyAll = true;
-    for (const id of change.conversations) this.dirty.add(id);
+    for (const id of [...change.conversations, ...change.settings]) this.dirty.add(id);
     for (const uid of change.users)
       for (const line of this.lines.values()) if (line.row.other === uid) this.dirty.add(line.row.id);
     if (this.dirtyAll || this.dirty.size > 0 || change.meta.includes("list")) this.schedule();
@@ -250,8 +259,7 @@ export class Conversations {
       marked: unread?.value === 1,
       pinned: pin?.value === 1,
       mutedUntil,
-      archived:
-        archive?.value === 1 && (mutedUntil === Number.POSITIVE_INFINITY || (preview?.at ?? 0) <= archive.at),
+      archived: archive?.value === 1 && (mutedUntil === Number.POSITIVE_INFINITY || (preview?.at ?? 0) <= archive.at),
       draft: cut(draft?.text ?? "", 200),
       typing: this.parts.presences.typing(row.other).get(),
     };
@@ -264,9 +272,7 @@ export class Conversations {
     const items = all.filter((i) => i.pinned && !i.archived);
     for (const item of all) if (!item.pinned && !item.archived) items.push(item);
     const archived = all.filter((i) => i.archived);
-    const now = this.parts.time.now() / 1000;
-    const loud = items.filter((i) => i.mutedUntil < now);
-    this.unreadValue.set(loud.reduce((sum, i) => sum + (i.unread || (i.marked ? 1 : 0)), 0));
+    this.countUnread(items);
     const loading = !this.read || (all.length === 0 && !this.listed.loaded && this.problem === null);
     const more = this.listed.next !== null;
     const old = this.value.get();
@@ -278,6 +284,21 @@ export class Conversations {
       problem: this.problem,
     };
     if ((Object.keys(next) as (keyof ConversationList)[]).some((key) => next[key] !== old[key])) this.value.set(next);
+  }
+
+  /** Counts the unread messages of all conversations that are not muted, now and when the next mute ends. */
+  private countUnread(items: readonly ConversationSummary[]): void {
+    this.muteEnds();
+    const now = this.parts.time.now() / 1000;
+    let next = Number.POSITIVE_INFINITY;
+    let count = 0;
+    for (const { unread, marked, mutedUntil } of items) {
+      if (mutedUntil > now) next = Math.min(next, mutedUntil);
+      else count += unread || Number(marked);
+    }
+    this.unreadValue.set(count);
+    if (next < Number.POSITIVE_INFINITY && !this.stopped)
+      this.muteEnds = this.parts.platform.clock.after(next - now, () => this.publish());
   }
 }
 

@@ -219,7 +219,6 @@ export class Backfiller {
     const since = this.sinceOf(gap);
     if (since > 0) await this.loadChanges(since);
     const listed = await this.loadList(since);
-    if (gap.loads === 0) await this.loadSettings();
     if (since > 0) {
       const changed = listed.filter((item) => item.lastAt >= since);
       await this.loadDown(
@@ -236,6 +235,8 @@ export class Backfiller {
       );
     }
     await this.confirmHeard(gap);
+    // The list has the settings of its conversations already.
+    if (gap.loads === 0) await this.loadSettings();
     const now = this.parts.platform.clock.now();
     await this.parts.store.write(async (tx) => {
       const latest = await tx.gap();

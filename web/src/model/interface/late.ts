@@ -1,5 +1,6 @@
 /** The parts that directory, pictures and search are built on. Their code is loaded when a screen needs it. */
 import type { ArchiveApi, PublicUser } from "../../net/archive";
+import type { SavedMessage } from "../../protocol/chat";
 import type { HttpApi } from "../../net/http";
 import type { Clock, Page } from "../../platform/platform";
 import type { Readable } from "../observable";
@@ -17,6 +18,8 @@ import type { User } from "./user";
 export interface LateRules {
   /** Moves the user's own read mark. */
   moveMyRead(tx: WriteTx, row: ConversationRow, at: number): Promise<void>;
+  /** Stores a message that the server has saved. */
+  save(tx: WriteTx, message: SavedMessage): Promise<void>;
   /** Stores a choice of the user, to be sent. */
   choose(tx: WriteTx, subject: Subject, value: number): Promise<void>;
 }
@@ -32,7 +35,7 @@ export interface LateParts {
   };
   readonly store: Pick<LocalStore, "onChange" | "read" | "storage">;
   readonly history: Pick<History, "extend" | "shortest">;
-  readonly archive: Pick<ArchiveApi, "users">;
+  readonly archive: Pick<ArchiveApi, "users" | "saved">;
   readonly http: Pick<HttpApi, "answer">;
   readonly conversations: Readable<ConversationList>;
   readonly connection: Readable<ConnectionStatus>;

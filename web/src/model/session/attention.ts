@@ -114,7 +114,8 @@ export class AttentionModel implements Attention {
 
   /** `late`: the list has had enough time to show every message that was notified of. */
   private withdrawRead(late = false): void {
-    const items = this.followed?.list.get().items ?? [];
+    const list = this.followed?.list.get();
+    const items = list ? [...list.items, ...list.archived] : [];
     for (const [from, seen] of this.notified) {
       const unread = items.find((item) => item.user.uid === from)?.unread;
       if (unread !== undefined && unread > 0) this.notified.set(from, true);

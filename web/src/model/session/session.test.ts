@@ -584,6 +584,7 @@ test("the shape of the database contains every store", () => {
     "drafts",
     "messages",
     "meta",
+    "settings",
     "users",
   ]);
 });

@@ -103,7 +103,15 @@ export function readChange(value: unknown): Change | null {
   if (typeof value !== "object" || value === null) return null;
   const c = value as Partial<Record<keyof Change, unknown>>;
   const texts = (v: unknown): v is string[] => Array.isArray(v) && v.every((x) => typeof x === "string");
-  if (!texts(c.conversations) || !texts(c.users) || !texts(c.drafts) || !texts(c.settings) || !texts(c.meta) || !texts(c.work)) return null;
+  if (
+    !texts(c.conversations) ||
+    !texts(c.users) ||
+    !texts(c.drafts) ||
+    !texts(c.settings) ||
+    !texts(c.meta) ||
+    !texts(c.work)
+  )
+    return null;
   if (
     typeof c.all !== "boolean" ||
     typeof c.remote !== "boolean" ||

@@ -3,6 +3,7 @@ import { messageKey, type Micros, otherMember, type SavedMessage } from "../../p
 import type { Before, ListedConversation, PublicUser } from "../../net/archive";
 import { moveMyRead } from "./readMarks";
 import { applySaved, isPreview, previewOf, type RuleContext } from "./rules";
+import { applySetting } from "./settings";
 import type { ConversationRow, Gap, UserRow } from "./rows";
 import { emptyConversation, type WriteTx } from "./tx";
 
@@ -44,6 +45,7 @@ export async function applyListed(tx: WriteTx, context: RuleContext, listed: Lis
     null,
   );
   if (listed.user && listed.user.uid === other) await applyUser(tx, context, listed.user);
+  for (const setting of listed.settings) await applySetting(tx, context, setting);
 }
 
 /** Stores the names and the picture of a user. Known names stay when the user has been deleted. */

@@ -120,8 +120,11 @@ export class FakeArchive {
   /** Stores a setting, unless a later one counts, and returns the choice that counts. */
   private set(uid: string, { message = "", ...given }: Setting): unknown {
     const all = this.settings[uid] ?? [];
-    const known = all.find((s) => s.kind === given.kind && s.conversation === given.conversation && s.message === message);
-    const counts = known && (known.at > given.at || (known.at === given.at && known.id >= given.id)) ? known : { ...given, message };
+    const known = all.find(
+      (s) => s.kind === given.kind && s.conversation === given.conversation && s.message === message,
+    );
+    const counts =
+      known && (known.at > given.at || (known.at === given.at && known.id >= given.id)) ? known : { ...given, message };
     this.settings[uid] = [...all.filter((s) => s !== known), counts];
     this.onSetting(uid, counts);
     const { value, at, id } = counts;
@@ -129,13 +132,18 @@ export class FakeArchive {
   }
 
   private allSettings(uid: string): unknown {
-    const conversations: Record<string, Record<string, unknown>> = {};
-    const stars: unknown[] = [];
-    for (const { conversation, message, kind, value, at, id } of this.settings[uid] ?? []) {
-      if (kind !== "star") (conversations[conversation] ??= {})[kind] = { value, at, id };
-      else if (value === 1) stars.push({ conversation, message, at, id });
-    }
-    return { conversations, stars };
+    const stars = (this.settings[uid] ?? [])
+      .filter(({ kind, value }) => kind === "star" && value === 1)
+      .map(({ conversation, message, at, id }) => ({ conversation, message, at, id }));
+    return { conversations: this.settingsOf(uid), stars };
+  }
+
+  /** Returns the settings of a user's conversations, by conversation and kind. */
+  private settingsOf(uid: string): Record<string, Record<string, unknown>> {
+    const found: Record<string, Record<string, unknown>> = {};
+    for (const { conversation, kind, value, at, id } of this.settings[uid] ?? [])
+      if (kind !== "star") (found[conversation] ??= {})[kind] = { value, at, id };
+    return found;
   }
 
   private own(uid: string): unknown {
@@ -189,6 +197,7 @@ export class FakeArchive {
         preview: last ? { id: last.id, from: last.from, text: last.body.slice(0, 200), at: last.at } : null,
         unread: all.filter((m) => m.from === other && m.at > mark).length,
         read: this.marks[id] ?? {},
+        settings: this.settingsOf(uid)[id] ?? {},
       };
     });
     conversations.sort((a, b) => b.last_at - a.last_at);
