@@ -204,7 +204,7 @@ func TestGoldenFilesAreComplete(t *testing.T) {
 	want := map[string][]string{
 		"client.json": {"hello", "send", "ack", "read", "typing", "watch", "token", "ping"},
 		"server.json": {"welcome", "event", "caught_up", "sent", "presence", "typing", "goaway", "error", "pong",
-			"message", "sent", "delivered", "read", "refused"},
+			"message", "sent", "delivered", "read", "setting", "refused"},
 	}
 	for file, types := range want {
 		for _, name := range types {

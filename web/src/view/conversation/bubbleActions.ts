@@ -13,6 +13,8 @@ export interface BubbleActions {
   readonly react: (message: Message, emoji: string) => void;
   /** Hides why a change was taken back. */
   readonly dismiss: (message: Message) => void;
+  /** Gives the message a star, or takes it away. */
+  readonly star: (message: Message, on: boolean) => void;
   readonly jump: (key: string) => void;
   readonly toggle: (key: string) => void;
   /** Sets the message under the pointer or with the focus, which shows its actions. */

@@ -1,11 +1,28 @@
 /** A finger that rests this long opens the menu, in ms. */
 export const LONG_PRESS_MS = 450;
+/** A click comes at most this long after the finger was lifted, in ms. */
+const CLICK_MS = 400;
 /** A finger that moves less than this, in CSS pixels, rests. */
 const REST = 10;
 /** A swipe of this length answers the message, in CSS pixels. */
 export const SWIPE = 56;
 /** The message follows the finger no further than this, in CSS pixels. */
 const FARTHEST = 72;
+
+/** Ignores the click that follows when the finger is lifted, as on a link. */
+function ignoreClick(): void {
+  const over = new AbortController();
+  addEventListener(
+    "click",
+    (e) => {
+      e.preventDefault();
+      e.stopPropagation();
+    },
+    { capture: true, signal: over.signal },
+  );
+  addEventListener("pointerdown", () => over.abort(), { capture: true, signal: over.signal });
+  setTimeout(() => over.abort(), CLICK_MS);
+}
 
 export interface Gestures {
   /** Opens the menu of the message at a point of the viewport. */
@@ -58,6 +75,7 @@ export function follow(event: PointerEvent, article: HTMLElement, gestures: Gest
   });
   listen("pointerup", () => {
     end();
+    if (held) ignoreClick();
     // The browser closes popovers after this event.
     if (held) setTimeout(() => gestures.menu(clientX, clientY));
     else if (swiped >= SWIPE) gestures.reply?.();

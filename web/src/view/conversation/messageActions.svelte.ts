@@ -1,4 +1,4 @@
-import type { Conversation, Message } from "../../model";
+import type { Chat, Conversation, Message } from "../../model";
 import { text } from "../../text";
 import { notices } from "../notices.svelte";
 import type { Beside } from "../parts/beside";
@@ -25,9 +25,15 @@ export class MessageActions implements BubbleActions {
   readonly toggle: BubbleActions["toggle"];
   readonly activate: BubbleActions["activate"];
 
+  readonly #chat: Chat;
   readonly #conversation: Conversation;
 
-  constructor(conversation: Conversation, { messageOf, replies, reply, jump, toggle, activate }: ListActions) {
+  constructor(
+    chat: Chat,
+    conversation: Conversation,
+    { messageOf, replies, reply, jump, toggle, activate }: ListActions,
+  ) {
+    this.#chat = chat;
     this.#conversation = conversation;
     this.reply = reply;
     this.jump = jump;
@@ -47,6 +53,10 @@ export class MessageActions implements BubbleActions {
   deleteForAll = (message: Message): void => void this.menus.use(() => this.changing?.deleteForAll(message));
   react = ({ key }: Message, emoji: string): void =>
     void this.menus.use(() => this.changing?.change(key, { kind: "react", emoji }));
+  star = ({ key }: Message, on: boolean): void =>
+    void this.menus.use(({ Choosing }) =>
+      new Choosing(this.#chat, problemText, false).make(this.#conversation.id, { kind: "star", key, on }),
+    );
   dismiss = ({ key }: Message): void => void this.#conversation.change(key, { kind: "dismiss" });
   retry = ({ key }: Message): void =>
     void this.#conversation.retry(key).then((outcome) => {

@@ -22,6 +22,7 @@ import type {
 import { Value, derived } from "../../model/observable";
 import { adminCalls } from "./admin";
 import { changeMessage } from "./changes";
+import { FakeChoices } from "./choices";
 import { lateParts } from "./late";
 import { number, ok, params, refused, wait } from "./options";
 import { history, message, people, says, showcase } from "./people";
@@ -64,7 +65,7 @@ function madeHistory(index: number): Message[] {
   return history(30, index % 4 === 2 ? index : 0);
 }
 
-const list = new Value<ConversationList>({ items: [], loading: true, more: false, problem: null });
+const list = new Value<ConversationList>({ items: [], archived: [], loading: true, more: false, problem: null });
 function summaries(): ConversationSummary[] {
   if (params.has("empty")) return [];
   return people.slice(0, Math.min(people.length, number("chats", 14))).map((person, i) => {
@@ -72,7 +73,8 @@ function summaries(): ConversationSummary[] {
     return {
       id: conversationOf(person.uid),
       user: person,
-      unread: i === 1 ? number("unread", 12) : i % 4 === 2 ? i : 0,
+      unread: choices.read.has(conversationOf(person.uid)) ? 0 : i === 1 ? number("unread", 12) : i % 4 === 2 ? i : 0,
+      ...choices.of(conversationOf(person.uid)),
       typing: i === 3,
       draft: i === 4 ? "I wanted to ask whether" : "",
       preview: last
@@ -90,6 +92,15 @@ function summaries(): ConversationSummary[] {
 /** The id of the conversation with a user, whose uid sorts after that of this one. */
 const conversationOf = (uid: string): string => `meAbC~${uid}`;
 const indexOf = (uid: string): number => people.findIndex((p) => p.uid === uid);
+const choices = new FakeChoices(
+  (n) => conversationOf(people[n]?.uid ?? ""),
+  (conversation) => {
+    const starred = choices.starred(conversation);
+    opened.get(conversation.split("~")[1] ?? "")?.timeline.update((t) => ({ ...t, starred }));
+    store.changed(conversation, []);
+    refresh();
+  },
+);
 const opened = new Map<string, { timeline: Value<Timeline>; typing: Value<boolean>; unread: Value<number> }>();
 const PAGE = 50;
 
@@ -106,6 +117,7 @@ function conversation(uid: string): Conversation {
     problem: null,
     firstUnread: unreadAtOpen > 0 ? (all[all.length - unreadAtOpen]?.key ?? null) : null,
     held: params.get("held-for"),
+    starred: choices.starred(conversationOf(uid)),
   });
   const typing = new Value(index === 3);
   const unread = new Value(unreadAtOpen);
@@ -212,14 +224,17 @@ function conversation(uid: string): Conversation {
   };
 }
 
-const store = new FakeStore("meAbC", () =>
+const store: FakeStore = new FakeStore("meAbC", choices, () =>
   people
     .slice(0, number("chats", 14))
     .map((person, i) => ({ id: conversationOf(person.uid), other: person.uid, messages: historyOf(person.uid, i) })),
 );
 
 function refresh(): void {
-  list.set({ items: summaries(), loading: false, more: false, problem: null });
+  const all = summaries();
+  const items = all.filter(({ archived }) => !archived);
+  items.sort((a, b) => Number(b.pinned) - Number(a.pinned));
+  list.set({ items, archived: all.filter(({ archived }) => archived), loading: false, more: false, problem: null });
 }
 
 const presences = people.map(
@@ -247,7 +262,7 @@ const chat: Chat = {
     setTimeout(() => connection.set({ state: "online" }), 900);
   },
   moreConversations() {},
-  late: lateParts(me, people, list, connection, store),
+  late: lateParts(me, people, list, connection, store, choices),
   user: (uid) => new Value(people.find((p) => p.uid === uid) ?? { uid, username: "", displayName: "" }),
   async userByUsername(u) {
     await wait(200);

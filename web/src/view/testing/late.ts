@@ -2,6 +2,7 @@
 import type { LateParts } from "../../model/interface/late";
 import type { Me, User } from "../../model";
 import type { Value } from "../../model/observable";
+import type { FakeChoices } from "./choices";
 import { number, wait } from "./options";
 import type { FakeStore } from "./store";
 
@@ -51,6 +52,7 @@ export function lateParts(
   conversations: LateParts["conversations"],
   connection: LateParts["connection"],
   store: FakeStore,
+  choices: FakeChoices,
 ): LateParts {
   let version = 0;
   return {
@@ -63,6 +65,7 @@ export function lateParts(
     userOf: (uid, user) => ({ ...user, uid }),
     platform: { clock, page, report: (what, why) => console.error(what, why) },
     archive: {
+      saved: async () => [],
       async users(query, cursor) {
         await wait(number("latency", 200));
         const size = number("page", 30);
@@ -88,6 +91,7 @@ export function lateParts(
       },
     },
     found: () => undefined,
+    change: choices.change,
     reload: async () => undefined,
     moreConversations: async () => undefined,
     onStop: () => undefined,

@@ -5,6 +5,7 @@ import { Value } from "../../model/observable";
 import { EVERYTHING, type Change } from "../../model/store/change";
 import type { MessageRow, StoredMessage } from "../../model/store/rows";
 import type { ReadTx } from "../../model/store/tx";
+import type { FakeChoices } from "./choices";
 import { number, wait } from "./options";
 
 export interface FakeConversation {
@@ -18,11 +19,13 @@ export interface FakeConversation {
 export class FakeStore {
   readonly storage: LateParts["store"]["storage"] = new Value("durable");
   private readonly me: string;
+  private readonly choices: FakeChoices;
   private readonly all: () => readonly FakeConversation[];
   private readonly here = new Map<string, number>();
   private readonly listeners = new Set<(change: Change) => void>();
 
-  constructor(me: string, all: () => readonly FakeConversation[]) {
+  constructor(me: string, choices: FakeChoices, all: () => readonly FakeConversation[]) {
+    this.choices = choices;
     this.me = me;
     this.all = all;
   }
@@ -34,7 +37,7 @@ export class FakeStore {
 
   /** Reports that a message was added or has changed. */
   changed(conversation: string, keys: readonly string[]): void {
-    const change: Change = { ...EVERYTHING, messages: { [conversation]: keys }, all: false };
+    const change: Change = { ...EVERYTHING, messages: { [conversation]: keys }, settings: [conversation], all: false };
     for (const run of [...this.listeners]) run(change);
   }
 
@@ -72,10 +75,11 @@ export class FakeStore {
     return this.here.get(id) ?? Math.min(messages.length, number("stored", messages.length));
   }
 
-  private reads(): Pick<ReadTx, "messagesAfter" | "message"> {
+  private reads(): Pick<ReadTx, "messagesAfter" | "message" | "settings"> {
     const rows = (of: FakeConversation): StoredMessage[] =>
       of.messages.slice(of.messages.length - this.count(of)).map((message) => this.row(of, message));
     return {
+      settings: async () => this.choices.settings(),
       messagesAfter: async (path, limit) => {
         const all = this.all().flatMap(rows);
         const start = path === "" ? 0 : all.findIndex((row) => row.path === path) + 1;
