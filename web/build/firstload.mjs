@@ -18,7 +18,7 @@ const SCREENS = {
     imports: ["src/view/auth/Auth.svelte", "src/net/passwordForms.ts"],
   },
   "signed in, until it is connected": { limit: 90_000, imports: signedIn },
-  "with an open conversation": { limit: 102_000, imports: [...signedIn, "src/view/conversation/Conversation.svelte"] },
+  "with an open conversation": { limit: 104_000, imports: [...signedIn, "src/view/conversation/Conversation.svelte"] },
 };
 /**
  * Modules that are imported only when somebody opens the screen that needs them. A module that is imported at run time
@@ -34,6 +34,7 @@ const LATER = [
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
   "../functions/password/common.txt?raw", // when somebody types a new password
+  "src/model/engine/settings.ts", // after each gap, and with the first choice about a chat or a message
   "src/model/store/changes.ts", // with the first edit, deletion or reaction
   "src/protocol/emoji.ts", // with the first own reaction
   "src/platform/memory.ts", // in browsers that deny storage

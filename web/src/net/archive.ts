@@ -1,5 +1,5 @@
 /** `GET /conversations`, `/messages` and `/users`, with checked answers. */
-import { readSavedMessage, readSetting } from "../protocol/codec";
+import { readSavedMessage, readSettings } from "../protocol/codec";
 import { Fields, Malformed, readEach } from "../protocol/fields";
 import type { Micros, SavedMessage } from "../protocol/chat";
 import type { Setting } from "../protocol/frames";
@@ -67,19 +67,12 @@ export class ArchiveApi {
     this.dropped = dropped;
   }
 
-  /** Newest first. */
-  conversations(cursor: string | null): Promise<ListPage<ListedConversation>> {
-    return this.http.read({ method: "GET", path: "conversations", query: { cursor } }, (answer) =>
+  /** Newest first. `pinned`: only those that the user has pinned, in no particular order. */
+  conversations(cursor: string | null, pinned = false): Promise<ListPage<ListedConversation>> {
+    const query = { cursor, ...(pinned && { pinned: "true" }) };
+    return this.http.read({ method: "GET", path: "conversations", query }, (answer) =>
       this.page(answer, "conversations", readListed),
     );
-  }
-
-  /** The conversations that the user has pinned, in no particular order. */
-  async pinned(): Promise<readonly ListedConversation[]> {
-    const page = await this.http.read({ method: "GET", path: "conversations", query: { pinned: "true" } }, (answer) =>
-      this.page(answer, "conversations", readListed),
-    );
-    return page.items;
   }
 
   /** Newest last. */
@@ -213,9 +206,4 @@ function readListed(value: unknown): ListedConversation {
     read,
     settings: f.has("settings") ? readSettings(f.object("settings"), id) : [],
   };
-}
-
-/** Reads the settings of a conversation, by kind. */
-export function readSettings(f: Fields, conversation: string): Setting[] {
-  return f.entries().map(([kind, choice]) => readSetting(new Fields("setting", choice), { conversation, kind }));
 }

@@ -1,8 +1,5 @@
 /** `/me` and `/signup`: the signed-in user's own data. */
-import { readSetting } from "../protocol/codec";
 import { Fields } from "../protocol/fields";
-import type { Setting } from "../protocol/frames";
-import { readSettings } from "./archive";
 import type { HttpApi } from "./http";
 
 export interface OwnProfile {
@@ -60,21 +57,6 @@ export class OwnApi {
     );
   }
 
-  /** Returns all settings, those that are off included. */
-  settings(): Promise<readonly Setting[]> {
-    return this.http.read({ method: "GET", path: "me/settings" }, readAllSettings);
-  }
-
-  /** Stores a setting. Returns the choice that counts, which may be a later one. */
-  set(setting: Setting): Promise<Setting> {
-    const { conversation, message, kind, value, at, id } = setting;
-    const body = { conversation, kind, value, at, id, ...(message === "" ? {} : { message }) };
-    return this.http.read({ method: "PUT", path: "me/setting", body }, (answer) => ({
-      ...readSetting(new Fields("setting", answer), setting),
-      message,
-    }));
-  }
-
   /** Returns all of the user's data as the text of a JSON file. */
   export(): Promise<string> {
     return this.http.text({ method: "GET", path: "me/export", timeoutMs: EXPORT_MS });
@@ -94,20 +76,6 @@ export class OwnApi {
   async leave(): Promise<void> {
     await this.http.text({ method: "DELETE", path: "me", timeoutMs: LONG_MS });
   }
-}
-
-function readAllSettings(value: unknown): Setting[] {
-  const f = new Fields("settings", value);
-  const found = f
-    .object("conversations")
-    .entries()
-    .flatMap(([conversation, kinds]) => readSettings(new Fields("settings", kinds), conversation));
-  for (const entry of f.list("stars")) {
-    const star = new Fields("star", entry);
-    const subject = { conversation: star.text("conversation"), kind: "star" };
-    found.push({ ...subject, message: star.text("message"), value: 1, at: star.integer("at", 1), id: star.text("id") });
-  }
-  return found;
 }
 
 function readOwn(value: unknown): OwnProfile {

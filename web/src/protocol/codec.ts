@@ -137,6 +137,11 @@ export function readSetting(f: Fields, subject?: Pick<Setting, "conversation" | 
   };
 }
 
+/** Reads the settings of a conversation, by kind. */
+export function readSettings(f: Fields, conversation: string): Setting[] {
+  return f.entries().map(([kind, choice]) => readSetting(new Fields("setting", choice), { conversation, kind }));
+}
+
 function readMessage(f: Fields): ChatMessage {
   const replyTo = f.optionalText("reply_to");
   return {

@@ -22,7 +22,7 @@ const english = {
   starredNone: "No message has a star. Give one from the menu of a message.",
   showAll: "Show all chats",
 
-  /** The sentence for each code of a choice that was not stored. */
+  /** The sentence for each code of a choice that was not stored. The client knows the server's limits. */
   problems: {
     pins_full: "You have pinned as many chats as possible. Unpin one first.",
     stars_full: "You have starred as many messages as possible. Remove a star first.",

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { text } from "../text";
 import { adminText } from "../text/admin";
 import { authText } from "../text/auth";
+import { choiceText } from "../text/choices";
 import { messageText } from "../text/messages";
 import { fieldText, problemText as formProblemText } from "./formProblems";
 import { problemText } from "./problems";
@@ -57,8 +58,14 @@ function sources(...folders: string[]): { file: string; code: string }[] {
 /** Removes comments, because these may contain sentences. */
 const bare = (code: string): string => code.replace(/\/\*[\s\S]*?\*\/|<!--[\s\S]*?-->|(?<![:"'`])\/\/.*$/gmu, "");
 
-/** The sentences of all codes. Those of forms, of changes and of the panel are loaded with them. */
-const all = { ...text.problems, ...authText.problems, ...messageText.problems, ...adminText.problems };
+/** The sentences of all codes. Those of forms, of changes, of choices and of the panel are loaded with them. */
+const all = {
+  ...text.problems,
+  ...authText.problems,
+  ...messageText.problems,
+  ...choiceText.problems,
+  ...adminText.problems,
+};
 
 describe("the message catalogue", () => {
   test("every problem that the client reports itself has a sentence", () => {

@@ -1,11 +1,13 @@
 /** The messages to which the user has given a star. Their code is loaded when a screen shows them. */
-import { BATCH_MESSAGES } from "../../net/archive";
 import type { SavedMessage } from "../../protocol/chat";
 import type { Cancel } from "../../platform/platform";
 import type { LateParts } from "../interface/late";
 import { type Readable, Value } from "../observable";
 import { type MessageRow, messagePath } from "../store/rows";
 import type { Change } from "../store/change";
+
+/** How many messages are loaded at once. The server allows 200. */
+const AT_ONCE = 100;
 
 /** A message with a star. */
 export interface Star {
@@ -81,7 +83,7 @@ export class Stars {
       );
       const ask = missing.length > 0 && this.parts.connection.get().state === "online";
       this.value.set({ items: found.flatMap(({ row }) => (row ? this.star(row) : [])), loading: ask });
-      if (ask) await this.load(missing.slice(0, BATCH_MESSAGES));
+      if (ask) await this.load(missing.slice(0, AT_ONCE));
     } catch (err) {
       platform.report("the starred messages could not be read", err);
       if (serial === this.serial) this.value.update((list) => ({ ...list, loading: false }));

@@ -6,9 +6,9 @@ import { BATCH_MESSAGES, type HistoryPart, type ListedConversation, type PageReq
 import { ApiProblem } from "../../net/problem";
 import { Backoff } from "../../net/backoff";
 import { messageKey, type Micros, type SavedMessage } from "../../protocol/chat";
+import { loadCode } from "../../platform/code";
 import type { Cancel } from "../../platform/platform";
 import { applySaved } from "../store/rules";
-import { applySettings } from "../store/settings";
 import { applyListed, applyPage, type HistoryPage } from "../store/history";
 import { type Backfill, type Gap, isChange, type Queued } from "../store/rows";
 import { transmitted, type WriteTx } from "../store/tx";
@@ -236,7 +236,7 @@ export class Backfiller {
     }
     await this.confirmHeard(gap);
     // The list has the settings of its conversations already.
-    if (gap.loads === 0) await this.loadSettings();
+    if (gap.loads === 0) await (await loadCode(() => import("./settings"))).loadSettings(this.parts);
     const now = this.parts.platform.clock.now();
     await this.parts.store.write(async (tx) => {
       const latest = await tx.gap();
@@ -249,24 +249,6 @@ export class Backfiller {
       await tx.putMeta({ name: "gap", gap: { ...latest, loads, tries: 0, due } });
     });
     this.backoff.reset();
-  }
-
-  /** Loads all settings, and the pinned conversations that this device does not have. */
-  private async loadSettings(): Promise<void> {
-    const { archive, own, store, time } = this.parts;
-    const askedAt = time.now();
-    const settings = await own.settings();
-    const missing = await store.write(async (tx) => {
-      await applySettings(tx, contextOf(this.parts), settings, askedAt);
-      const pinned = settings.filter(({ kind, value }) => kind === "pin" && value === 1);
-      const rows = await Promise.all(pinned.map(({ conversation }) => tx.conversation(conversation)));
-      return rows.some((row) => !row?.preview);
-    });
-    if (!missing) return;
-    const listed = await archive.pinned();
-    await store.write(async (tx) => {
-      for (const item of listed) await applyListed(tx, contextOf(this.parts), item);
-    });
   }
 
   /** Loads the changes that were saved since then, of messages that this device has. */

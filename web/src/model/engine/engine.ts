@@ -11,6 +11,7 @@
  * be repeated.
  */
 import { Connection, type ConnectionState } from "../../net/connection";
+import { loadCode } from "../../platform/code";
 import type { Link } from "../../net/link";
 import type { ServerFrame } from "../../protocol/frames";
 import type { Cancel } from "../../platform/platform";
@@ -21,7 +22,7 @@ import { Backfiller } from "./backfiller";
 import { ReadMarks } from "./marks";
 import type { EngineParts } from "./ports";
 import { Sender } from "./sender";
-import { SettingSender } from "./settings";
+import type { SettingSender } from "./settings";
 
 export interface EngineHandlers extends HintHandlers {
   onState(state: ConnectionState): void;
@@ -37,7 +38,7 @@ export class Engine {
   private readonly inbound: Inbound;
   private readonly sender: Sender;
   private readonly marks: ReadMarks;
-  private readonly settings: SettingSender;
+  private settings: SettingSender | null = null;
   private readonly hints: Hints;
   private readonly backfiller: Backfiller;
   /** The link to send on. Set once it has caught up and everything up to there is stored. */
@@ -51,7 +52,6 @@ export class Engine {
     this.backfiller = new Backfiller(parts, () => this.sender.wake());
     this.sender = new Sender(parts, { onCheckNeeded: (conversation) => this.backfiller.check(conversation) });
     this.marks = new ReadMarks(parts);
-    this.settings = new SettingSender(parts);
     this.hints = new Hints(parts, handlers);
     this.inbound = new Inbound(parts, {
       onCaughtUp: (link) => {
@@ -76,7 +76,7 @@ export class Engine {
         onLive: (link) => {
           this.live = link;
           this.backfiller.reachable();
-          this.settings.reachable();
+          void this.sendSettings();
         },
         onEnded: (link) => this.detach(link),
         onSignInEnded: (reason) => {
@@ -108,7 +108,7 @@ export class Engine {
       if (change.all) void this.checkStore();
       if (change.work.includes("send")) this.sender.wake();
       if (change.work.includes("read")) this.marks.wake();
-      if (change.work.includes("setting")) this.settings.wake();
+      if (change.work.includes("setting")) void this.sendSettings();
       if (change.work.includes("backfill")) this.backfiller.wake();
     });
     this.connection.start(standAsideUntil);
@@ -131,6 +131,21 @@ export class Engine {
     }
   }
 
+  /** Sends the settings that wait for that, if there are any. Then its code is loaded. */
+  private async sendSettings(): Promise<void> {
+    const { platform, store } = this.parts;
+    try {
+      if (!this.live || (await store.read((tx) => tx.unsentSettings())).length === 0) return;
+      const { SettingSender } = await loadCode(() => import("./settings"));
+      if (this.stopped) return;
+      this.settings ??= new SettingSender(this.parts);
+      this.settings.wake();
+    } catch (err) {
+      // They are sent after the next choice, or with the next connection.
+      platform.report("the settings could not be sent", err);
+    }
+  }
+
   /** Stops everything. Stored data stays. */
   stop(): void {
     if (this.stopped) return;
@@ -139,7 +154,7 @@ export class Engine {
     this.inbound.stop();
     this.sender.stop();
     this.marks.stop();
-    this.settings.stop();
+    this.settings?.stop();
     this.hints.stop();
     this.backfiller.stop();
     this.connection.stop();

@@ -1,6 +1,6 @@
 /** The interface between the engine and the parts around it. */
 import type { ArchiveApi } from "../../net/archive";
-import type { OwnApi } from "../../net/own";
+import type { HttpApi } from "../../net/http";
 import type { Token } from "../../net/connection";
 import type { Platform } from "../../platform/platform";
 import type { LocalStore } from "../store/store";
@@ -9,7 +9,7 @@ import type { ServerLimits } from "../limits";
 import type { ServerTime } from "../time";
 
 /** Saved conversations and messages, as the HTTP functions return them. Methods reject with ApiProblem. */
-export type Archive = Pick<ArchiveApi, "changes" | "conversations" | "messages" | "pages" | "pinned" | "saved">;
+export type Archive = Pick<ArchiveApi, "changes" | "conversations" | "messages" | "pages" | "saved">;
 
 /** The parts that an engine is built from. */
 export interface EngineParts {
@@ -19,7 +19,7 @@ export interface EngineParts {
   readonly time: ServerTime;
   readonly limits: ServerLimits;
   readonly archive: Archive;
-  readonly own: Pick<OwnApi, "set" | "settings">;
+  readonly http: HttpApi;
   /** See ConnectionOptions.url. */
   url(failed: boolean): Promise<string>;
   /** See ConnectionOptions.token. */

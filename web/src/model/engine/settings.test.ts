@@ -139,7 +139,7 @@ describe("after a gap, a device", () => {
   };
 
   test("has the settings that the server lists, and keeps its own unsent ones", async () => {
-    let s = await stage.greeted();
+    const s = await stage.greeted();
     const star = { kind: "star", message: `${id(9)}.${BOB}` };
     s.deliver(shows(1, star));
     s.deliver(shows(2, { kind: "mute", value: AT + 1 }));
@@ -152,7 +152,7 @@ describe("after a gap, a device", () => {
     listed({ kind: "mute", value: 0, at: AT + 50 });
     answers = false;
     await stage.clock.advance(600);
-    s = await stage.greeted(false);
+    await stage.greeted(false);
     await stage.clock.advance(1_000);
     expect(await stored()).toEqual([
       { kind: "archive", value: 1, at: AT },

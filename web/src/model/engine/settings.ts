@@ -1,15 +1,20 @@
-/** Sends the user's choices about conversations and messages until the server has answered them. */
+/**
+ * Sends the user's choices about conversations and messages until the server has answered them, and loads those that
+ * this device has missed. The code is loaded when there are any.
+ */
 import { Backoff } from "../../net/backoff";
 import { ApiProblem } from "../../net/problem";
 import type { Cancel } from "../../platform/platform";
-import { applySetting, freezeSetting, revertSetting } from "../store/settings";
+import { loadAllSettings, putSetting } from "../../net/settings";
+import { applyListed } from "../store/history";
+import { applySettings, freezeSetting, revertSetting } from "../store/sentSettings";
+import { applySetting } from "../store/settings";
 import { contextOf, type EngineParts } from "./ports";
 
 export class SettingSender {
   private readonly parts: EngineParts;
   private readonly backoff: Backoff;
   private timer: Cancel | null = null;
-  private reached = false;
   private running = false;
   private again = false;
   private stopped = false;
@@ -24,15 +29,9 @@ export class SettingSender {
     this.timer?.();
   }
 
-  /** The server is reachable. Nothing is sent before the first time. */
-  reachable(): void {
-    this.reached = true;
-    this.wake();
-  }
-
   wake(): void {
     if (this.running) this.again = true;
-    else if (this.reached && !this.stopped) void this.run();
+    else if (!this.stopped) void this.run();
   }
 
   private async run(): Promise<void> {
@@ -59,11 +58,11 @@ export class SettingSender {
   }
 
   private async send(key: string): Promise<void> {
-    const { own, store } = this.parts;
+    const { http, store } = this.parts;
     const row = await store.write((tx) => freezeSetting(tx, contextOf(this.parts), key));
     if (!row) return;
     try {
-      const counts = await own.set(row);
+      const counts = await putSetting(http, row);
       await store.write((tx) => applySetting(tx, contextOf(this.parts), counts));
     } catch (err) {
       if (!(err instanceof ApiProblem) || err.retryable) throw err;
@@ -72,4 +71,22 @@ export class SettingSender {
       await store.write((tx) => revertSetting(tx, row));
     }
   }
+}
+
+/** Loads all settings, and the pinned conversations that this device does not have. */
+export async function loadSettings(parts: EngineParts): Promise<void> {
+  const { archive, http, store, time } = parts;
+  const askedAt = time.now();
+  const settings = await loadAllSettings(http);
+  const missing = await store.write(async (tx) => {
+    await applySettings(tx, contextOf(parts), settings, askedAt);
+    const pinned = settings.filter(({ kind, value }) => kind === "pin" && value === 1);
+    const rows = await Promise.all(pinned.map(({ conversation }) => tx.conversation(conversation)));
+    return rows.some((row) => !row?.preview);
+  });
+  if (!missing) return;
+  const listed = await archive.conversations(null, true);
+  await store.write(async (tx) => {
+    for (const item of listed.items) await applyListed(tx, contextOf(parts), item);
+  });
 }

@@ -90,7 +90,7 @@ export class FakeArchive {
       case "/api/me":
         return json(200, this.own(uid));
       case "/api/me/setting":
-        return json(200, this.set(uid, JSON.parse(request.body ?? "")));
+        return json(200, this.set(uid, JSON.parse(request.body ?? "") as Setting));
       case "/api/me/settings":
         return json(200, this.allSettings(uid));
       case "/config.json":

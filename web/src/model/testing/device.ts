@@ -1,9 +1,9 @@
 /** One device of one user without a screen, driven by the tests of the client rules. */
 import { ArchiveApi } from "../../net/archive";
 import { HttpApi } from "../../net/http";
-import { OwnApi } from "../../net/own";
 import type { ConnectionState, Token } from "../../net/connection";
 import { conversationId } from "../../protocol/chat";
+import "../engine/settings"; // otherwise its code would be loaded in the midst of a test, while the clock moves on
 import type { Changes } from "../../protocol/changes";
 import { uuidv7 } from "../../protocol/uuid";
 import type { FakePlatform } from "../../platform/testing/fake";
@@ -97,7 +97,7 @@ export class Device {
       time: new ServerTime(platform.clock),
       limits: new ServerLimits(),
       archive,
-      own: new OwnApi(http),
+      http,
       token,
       url: async () => "wss://chat.test/ws",
     };

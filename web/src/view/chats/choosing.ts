@@ -4,9 +4,9 @@ import type { OwnChoice } from "../../model/interface/choices";
 import { text } from "../../text";
 import { choiceText } from "../../text/choices";
 import { format } from "../format";
-import { paths } from "../parts/Icon.svelte";
+import { paths } from "../parts/paths";
 import { icons } from "../parts/icons";
-import type { MenuItem } from "../parts/PopupMenu.svelte";
+import type { MenuItem } from "../parts/menuItems";
 import { notices } from "../notices.svelte";
 import type { problemText } from "../problems";
 

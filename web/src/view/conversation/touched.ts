@@ -4,6 +4,7 @@
 export { default as MessageMenu } from "./MessageMenu.svelte";
 export { default as RowMenu } from "../chats/RowMenu.svelte";
 export { Choosing } from "../chats/choosing";
+export { RowMenus } from "../chats/rowMenus.svelte";
 export { default as EditDialog } from "./EditDialog.svelte";
 export { default as Reverted } from "./Reverted.svelte";
 export { Changing } from "./changing";

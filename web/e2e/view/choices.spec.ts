@@ -1,0 +1,127 @@
+import type { Page } from "@playwright/test";
+import { choiceText } from "../../src/text/choices";
+import { findings, paint } from "../support/accessible";
+import { en, expect, test } from "./test";
+
+const list = (page: Page) => page.getByRole("list", { name: en.chats.label });
+const rows = (page: Page) => list(page).getByRole("listitem");
+const row = (page: Page, name: string) => rows(page).filter({ hasText: name });
+const menu = (page: Page) => page.getByRole("menu");
+const item = (page: Page, label: string) => menu(page).getByRole("menuitem", { name: label });
+const filter = (page: Page, label: string) =>
+  page.getByRole("group", { name: en.chats.filter }).getByRole("button", { name: label, exact: true });
+
+async function accessible(page: Page): Promise<void> {
+  for (const theme of ["light", "dark"] as const) {
+    await paint(page, theme);
+    expect(await findings(page)).toEqual([]);
+  }
+}
+
+test("a chat is pinned, muted, marked as unread and archived from its menu, by keyboard alone", async ({ at }) => {
+  const page = await at("/");
+  const link = row(page, "Tomasz Wójcik").getByRole("link");
+  await link.focus();
+  await page.keyboard.press("Shift+F10");
+  await expect(menu(page)).toHaveAccessibleName(choiceText.actions("Tomasz Wójcik"));
+  await expect(item(page, choiceText.markUnread)).toBeFocused();
+  await accessible(page);
+  await page.keyboard.press("Enter");
+  await expect(link).toContainText(en.chats.markedUnread);
+
+  await link.focus();
+  await page.keyboard.press("Shift+F10");
+  await page.keyboard.press("p");
+  await page.keyboard.press("Enter");
+  await expect(rows(page).first()).toContainText("Tomasz Wójcik");
+  await expect(link).toContainText(en.chats.pinned);
+
+  await link.focus();
+  await page.keyboard.press("Shift+F10");
+  await page.keyboard.press("m");
+  await page.keyboard.press("m");
+  await expect(item(page, choiceText.muteHours)).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(link).toContainText(en.chats.muted);
+  await accessible(page);
+
+  await link.focus();
+  await page.keyboard.press("Shift+F10");
+  await expect(item(page, choiceText.unmute)).toContainText(choiceText.mutedUntil("").trim());
+  await page.keyboard.press("a");
+  await page.keyboard.press("Enter");
+  await expect(link).toHaveCount(0);
+  await page.getByRole("button", { name: en.common.undo }).click();
+  await expect(link).toContainText(en.chats.pinned);
+});
+
+test("the list shows all, unread, archived or starred", async ({ at }) => {
+  const page = await at("/c/mira.kern", { archived: "3,4", muted: "1", marked: "5", quiet: 1 });
+  await expect(filter(page, en.chats.filters.all)).toHaveAttribute("aria-pressed", "true");
+  await expect(row(page, "Tomasz Wójcik")).toHaveCount(0);
+  await filter(page, en.chats.filters.archived).click();
+  await expect(rows(page)).toHaveCount(2);
+  await accessible(page);
+  await row(page, "Tomasz Wójcik").click({ button: "right" });
+  await item(page, choiceText.unarchive).click();
+  await expect(rows(page)).toHaveCount(1);
+
+  await filter(page, en.chats.filters.unread).click();
+  await expect(row(page, "عمر فاروق")).toContainText(en.chats.markedUnread);
+  await expect(row(page, "Mira Kern")).toHaveCount(1); // it is open
+  await expect(row(page, "Tomasz Wójcik")).toHaveCount(0);
+  await expect(row(page, "Jonas Ahlgren")).toContainText(en.chats.muted);
+
+  await filter(page, en.chats.filters.starred).click();
+  await expect(page.getByText(choiceText.starredNone)).toBeVisible();
+  const message = page.getByRole("log").getByRole("article").filter({ hasText: "Shall I bring the bread?" });
+  const star = async (label: string): Promise<void> => {
+    await message.locator(".bubble").click({ button: "right" });
+    await item(page, label).click();
+  };
+  await star(choiceText.star);
+  await expect(message).toHaveAccessibleName(new RegExp(en.conversation.starred, "u"));
+  const starred = page.getByRole("list", { name: choiceText.starred }).getByRole("listitem");
+  await expect(starred).toHaveCount(1);
+  await accessible(page);
+  await starred.getByRole("link").click();
+  await expect(message).toBeFocused();
+  await star(choiceText.unstar);
+  await expect(starred).toHaveCount(0);
+  await page.getByRole("button", { name: choiceText.showAll }).click();
+  await expect(row(page, "Tomasz Wójcik")).toHaveCount(1);
+});
+
+test.describe("on a touch screen", () => {
+  test.use({ hasTouch: true, viewport: { width: 390, height: 760 } });
+
+  test("a long press opens the menu of a chat and not the chat, whose details have the same actions", async ({
+    at,
+  }) => {
+    const page = await at("/");
+    const touched = row(page, "Lena").first();
+    const box = await touched.boundingBox();
+    if (!box) throw new Error("the row has no box");
+    const session = await page.context().newCDPSession(page);
+    const touchPoints = [{ x: box.x + 80, y: box.y + 30 }];
+    await session.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints });
+    await expect(touched).toHaveAttribute("data-gesture", "held");
+    await session.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
+    await expect(menu(page)).toHaveAccessibleName(choiceText.actions("Lena"));
+    await expect(page).toHaveURL(/\/$/u);
+    await item(page, choiceText.pin).click();
+    await expect(rows(page).first()).toContainText("Lena");
+    await row(page, "Lena").first().getByRole("link").click();
+    await page.getByRole("button", { name: en.conversation.showDetails }).click();
+    await page.getByRole("button", { name: en.common.more }).click();
+    await expect(item(page, choiceText.unpin)).toBeVisible();
+    await expect(item(page, en.conversation.block("Lena"))).toBeVisible();
+  });
+});
+
+test("a choice that cannot be stored says so", async ({ at }) => {
+  const page = await at("/c/mira.kern", { unchangeable: 1, quiet: 1 });
+  await row(page, "Lena").first().click({ button: "right" });
+  await item(page, choiceText.pin).click();
+  await expect(page.getByText(en.problems.storage_full)).toBeVisible();
+});
