@@ -155,6 +155,7 @@ export const en = {
     write: "Write a message",
     writeTo: (name: string) => `Write to ${name}`,
     send: "Send",
+    emoji: "Emoji",
     sendHint: "Enter sends, Shift and Enter starts a new line",
     /** `shown` is the number as the user writes it. */
     left: (n: number, shown: string) =>

@@ -1,8 +1,7 @@
 // The parts that the first screen does not need: the menu and the changes of a message, gestures, the button that jumps
 // to the end, the edge of the list, the offer of notifications, pictures of people, keys, copying and printing. They are
 // loaded on demand, as one chunk. With a chunk for each, the bundler would also split the code of the first load.
-export { default as MessageMenu } from "./MessageMenu.svelte";
-export { default as EditDialog } from "./EditDialog.svelte";
+export { default as MessageLayers } from "./MessageLayers.svelte";
 export { default as Reverted } from "./Reverted.svelte";
 export { Changing } from "./changing";
 export { spokenChanges } from "./spokenChanges";
