@@ -229,5 +229,6 @@ export const en = {
     ask: "Should this browser notify you when a message arrives?",
     askYes: "Turn on notifications",
     hidden: "New message",
+    reacted: (emoji: string, to: string) => `Reacted ${emoji} to “${to}”`,
   },
 } as const;
