@@ -27,6 +27,8 @@ const SCREENS = {
 const LATER = [
   "src/view/people/People.svelte",
   "src/view/search/screens.ts", // when the user searches, or focuses the field above the chats
+  "src/view/emoji/screens.ts", // when the user opens the picker of emoji, or types a colon and two letters
+  "src/view/forward/Forward.svelte", // with the first message that is forwarded
   "src/view/conversation/Details.svelte",
   "src/view/conversation/formatting.ts", // when a message may contain a link or formatting
   "src/view/settings/Settings.svelte",

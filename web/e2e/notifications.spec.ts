@@ -1,10 +1,12 @@
-import type { BrowserContext, Page } from "@playwright/test";
+import type { BrowserContext, Locator, Page } from "@playwright/test";
+import { forwardText } from "../src/text/forward";
+import { messageText } from "../src/text/messages";
 import { chatWith, en, expectState, message, open, send, signUp, state } from "./support/steps";
-import { expect, test, whole } from "./support/test";
+import { expect, test, type User, whole } from "./support/test";
 
 /** The calls of the page to the browser, stored in the page so that a test can read them. */
 interface Calls {
-  readonly shown: readonly { readonly title: string; readonly body: string }[];
+  readonly shown: readonly { readonly title: string; readonly body: string; readonly silent: boolean }[];
   /** The counts of the badge of the app, oldest first; 0 if it was cleared. */
   readonly badges: readonly number[];
   /** How often the page requested the permission. */
@@ -17,13 +19,13 @@ interface Calls {
  */
 async function recordCalls(context: BrowserContext): Promise<void> {
   await context.addInitScript(() => {
-    const calls = { shown: [] as { title: string; body: string }[], badges: [] as number[], requests: 0 };
+    const calls = { shown: [] as Calls["shown"][number][], badges: [] as number[], requests: 0 };
     Object.assign(window, { calls });
     const Real = Notification;
     window.Notification = class extends Real {
       constructor(title: string, options?: NotificationOptions) {
         super(title, options);
-        calls.shown.push({ title, body: options?.body ?? "" });
+        calls.shown.push({ title, body: options?.body ?? "", silent: options?.silent === true });
       }
       static override requestPermission(): Promise<NotificationPermission> {
         calls.requests++;
@@ -88,7 +90,45 @@ test(
     await expect(chatWith(ann.page, bob)).toContainText("you see this one yourself");
     await setHidden(ann.page, true);
     await send(bob.page, ann, "look here");
-    await expect.poll(async () => (await calls(ann.page)).shown).toEqual([{ title: bob.name, body: "look here" }]);
+    await expect
+      .poll(async () => (await calls(ann.page)).shown)
+      .toEqual([{ title: bob.name, body: "look here", silent: false }]);
+  },
+);
+
+test(
+  "a message is forwarded, and the reaction of its recipient notifies without a sound",
+  { tag: whole },
+  async ({ user, visitor }) => {
+    const [bob, cem] = [await user("Bob"), await user("Cem")];
+    const ann = await visitor("Ann");
+    await recordCalls(ann.context);
+    await ann.context.grantPermissions(["notifications"]);
+    await signUp(ann.page, ann);
+    await open(bob.page, ann);
+    const body = "*Nine* o'clock, at the bridge";
+    await send(bob.page, ann, body);
+    await open(ann.page, bob);
+    const choose = async (page: Page, who: User, action: Locator): Promise<void> => {
+      await message(page, who, "at the bridge").locator(".bubble").click({ button: "right" });
+      await action.click();
+    };
+    await choose(ann.page, bob, ann.page.getByRole("menuitem", { name: messageText.forward }));
+    const dialog = ann.page.getByRole("dialog", { name: forwardText.title });
+    await dialog.getByRole("searchbox").fill(cem.username);
+    await dialog.getByRole("checkbox", { name: cem.username }).check();
+    await dialog.getByRole("button", { name: forwardText.forward(1), exact: true }).click();
+    await expect(dialog).toHaveCount(0);
+
+    await expect(chatWith(cem.page, ann)).toContainText(body);
+    await open(cem.page, ann);
+    await open(ann.page, cem);
+    await expectState(ann.page, cem, "at the bridge", state.arrived);
+    await setHidden(ann.page, true);
+    await choose(cem.page, ann, cem.page.getByRole("menuitemcheckbox", { name: messageText.reactWith("👍") }));
+    await expect
+      .poll(async () => (await calls(ann.page)).shown)
+      .toEqual([{ title: cem.name, body: en.notifications.reacted("👍", body), silent: true }]);
   },
 );
 

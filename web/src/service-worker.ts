@@ -36,10 +36,15 @@ worker.addEventListener("fetch", (event) => {
     event.respondWith(answer(url.pathname, request));
 });
 
-// For notifications that a page may not show itself (Chrome for Android). The tag is the uid of the sender.
+// For notifications that a page may not show itself (Chrome for Android). The tag begins with the uid of the other user.
 worker.addEventListener("notificationclick", (event) => {
   event.notification.close();
-  event.waitUntil(showChat(event.notification.tag, (event.notification.data as { account?: unknown } | null)?.account));
+  event.waitUntil(
+    showChat(
+      event.notification.tag.replace(/\/.*/u, ""),
+      (event.notification.data as { account?: unknown } | null)?.account,
+    ),
+  );
 });
 
 async function install(): Promise<void> {

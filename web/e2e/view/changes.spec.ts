@@ -92,9 +92,14 @@ test("reactions are counted and marked, move no other content than their bubble,
   await page.keyboard.press("Escape");
   await chip.click();
   await expect(article(page, MINE).getByRole("button", { name: /reacted/u })).toHaveCount(0);
-  // The other user's message can be reacted to, and not edited or deleted.
+  // The other user's message can be reacted to, and not edited or deleted. The first item opens all emoji.
   await openMenu(page, THEIRS);
-  await expect(menu(page).getByRole("menuitem")).toHaveText([en.conversation.reply, en.conversation.copy]);
+  await expect(menu(page).getByRole("menuitem")).toHaveText([
+    "",
+    en.conversation.reply,
+    en.conversation.copy,
+    messageText.forward,
+  ]);
 });
 
 test("a change waits visibly; one that is refused says why; a server without changes offers none", async ({ at }) => {
@@ -110,6 +115,10 @@ test("a change waits visibly; one that is refused says why; a server without cha
   await expect(page.getByText(why)).toHaveCount(0);
   page = await at("/c/mira.kern", { unchanging: 1 });
   await openMenu(page, MINE);
-  await expect(menu(page).getByRole("menuitem")).toHaveText([en.conversation.reply, en.conversation.copy]);
+  await expect(menu(page).getByRole("menuitem")).toHaveText([
+    en.conversation.reply,
+    en.conversation.copy,
+    messageText.forward,
+  ]);
   await expect(menu(page).getByRole("menuitemcheckbox")).toHaveCount(0);
 });

@@ -3,6 +3,9 @@
 import { readdir, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { Page } from "@playwright/test";
+import { emojiText } from "../../src/text/emoji";
+import { forwardText } from "../../src/text/forward";
+import { messageText } from "../../src/text/messages";
 import { en, expect, test, type View } from "./test";
 
 // In one worker, since each one has to build the second version.
@@ -61,6 +64,36 @@ test.describe("without a service worker", () => {
     await move(view, "People", false);
     await again.click();
     await expect(people(page).first()).toBeVisible();
+  });
+
+  test("actions on a message whose code could not be loaded say so, and can be repeated", async ({ page, view }) => {
+    const bubble = page.getByRole("article").filter({ hasText: "Shall I bring the bread?" }).locator(".bubble");
+    const menu = page.getByRole("menu", { name: en.conversation.actions });
+    const failed = page.getByText(en.common.failed);
+    await move(view, "touched", true);
+    await at(page, view, "/c/mira.kern");
+    await bubble.click({ button: "right" });
+    await expect(failed).toBeVisible();
+    await expect(menu).toHaveCount(0);
+    await move(view, "touched", false);
+    await bubble.click({ button: "right" });
+    await expect(menu).toBeVisible();
+
+    const dialogs = [
+      ["Forward", messageText.forward, forwardText.title],
+      ["screens", messageText.reactMore, emojiText.picker],
+    ] as const;
+    for (const [code, action, title] of dialogs) {
+      await move(view, code, true);
+      await page.reload(); // forgets the last notice
+      await bubble.click({ button: "right" });
+      await menu.getByRole("menuitem", { name: action }).click();
+      await expect(failed).toBeVisible();
+      await move(view, code, false);
+      await bubble.click({ button: "right" });
+      await menu.getByRole("menuitem", { name: action }).click();
+      await expect(page.getByRole("dialog", { name: title })).toBeVisible();
+    }
   });
 
   test("without a network, the page stays, and the button helps once there is one", async ({ page, view, context }) => {

@@ -14,6 +14,7 @@ export type {
   Attention,
   Incoming,
   NewAccount,
+  NoticeOptions,
   NotificationPermissionState,
   Session,
   SignedOutReason,

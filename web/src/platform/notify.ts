@@ -30,10 +30,10 @@ export function browserNotifier(): Notifier {
       }
       return now();
     },
-    show({ account, title, body, tag, onOpen }) {
+    show({ account, title, body, tag, silent, onOpen }) {
       if (now() !== "granted") return;
       try {
-        const shown = new Notification(title, { body, tag });
+        const shown = new Notification(title, { body, tag, silent });
         own.set(tag, { notification: shown, account });
         shown.onclick = () => {
           window.focus();
@@ -43,7 +43,7 @@ export function browserNotifier(): Notifier {
       } catch {
         // Chrome for Android shows notifications from service workers only.
         void navigator.serviceWorker?.ready
-          .then((worker) => worker.showNotification(title, { body, tag, data: { account } }))
+          .then((worker) => worker.showNotification(title, { body, tag, silent, data: { account } }))
           .catch(() => undefined);
       }
     },

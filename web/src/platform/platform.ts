@@ -143,8 +143,19 @@ export type NotifyPermission = "unsupported" | "unasked" | "granted" | "denied";
 export interface Notifier {
   permission(): NotifyPermission;
   ask(): Promise<NotifyPermission>;
-  /** Shows a notification. A later one with the same tag replaces it. `account` is the uid of its addressee. */
-  show(options: { account: string; title: string; body: string; tag: string; onOpen: () => void }): void;
+  /**
+   * Shows a notification. A later one with the same tag replaces it. `account` is the uid of its addressee. The tag begins
+   * with the uid of the other user, up to a slash.
+   */
+  show(options: {
+    account: string;
+    title: string;
+    body: string;
+    tag: string;
+    /** Without a sound. */
+    silent: boolean;
+    onOpen: () => void;
+  }): void;
   /** Removes the notification with this tag. */
   withdraw(tag: string): void;
   /** Removes all notifications, except those for `account` if it is given. */

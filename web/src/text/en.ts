@@ -163,6 +163,7 @@ export const en = {
     write: "Write a message",
     writeTo: (name: string) => `Write to ${name}`,
     send: "Send",
+    emoji: "Emoji",
     sendHint: "Enter sends, Shift and Enter starts a new line",
     /** `shown` is the number as the user writes it. */
     left: (n: number, shown: string) =>
@@ -237,5 +238,6 @@ export const en = {
     ask: "Should this browser notify you when a message arrives?",
     askYes: "Turn on notifications",
     hidden: "New message",
+    reacted: (emoji: string, to: string) => `Reacted ${emoji} to “${to}”`,
   },
 } as const;

@@ -2,7 +2,9 @@ import { inLanguage } from "./language";
 
 const english = {
   reactWith: (emoji: string) => `React with ${emoji}`,
+  reactMore: "React with another emoji",
   withdraw: (emoji: string) => `Remove your reaction ${emoji}`,
+  forward: "Forward",
   edit: "Edit",
   editTitle: "Edit the message",
   deleteForAll: "Delete for everyone",

@@ -577,6 +577,55 @@ describe("two users", () => {
     while (!conversation.timeline.get().complete) await conversation.loadOlder();
     expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(saved.map((m) => m.body));
     expect(await conversation.reveal("nowhere")).toBe(false);
+
+    // On this device, the way to a message far away is one step.
+    const anew = again.chat().conversation(BOB);
+    await house.pass(100);
+    const steps = new Set<number>();
+    anew.timeline.subscribe(({ items }) => steps.add(items.length));
+    const from = anew.timeline.get().items.length;
+    const { requests } = house.server.archive;
+    expect(await anew.reveal(key(3))).toBe(true);
+    expect([...steps]).toEqual([from, 730]);
+    expect(house.server.archive.requests).toBe(requests);
+  });
+
+  test("reach a message far away although the server asks for pauses on the way", async () => {
+    const house = new Household();
+    await house.user(BOB);
+    const id = (n: number): string => `0190${String(n).padStart(4, "0")}-0000-7000-8000-000000000001`;
+    house.server.archive.save(
+      Array.from({ length: 400 }, (_, n) => ({
+        id: id(n),
+        conversation: `${ALICE}~${BOB}`,
+        from: BOB,
+        to: ALICE,
+        body: `message ${n}`,
+        at: 1_795_000_000_000_000 + n * 1_000_000,
+        accepted_at: 1_795_000_000_000_000 + n * 1_000_000,
+        delivered_at: 1_795_000_000_000_000 + n * 1_000_000,
+      })),
+    );
+    house.server.archive.read(`${ALICE}~${BOB}`, ALICE, 1_795_000_000_000_000 + 400 * 1_000_000);
+    const conversation = (await house.user(ALICE)).chat().conversation(BOB);
+    await house.pass(1_000);
+    let asked = 0;
+    house.server.archive.before = (_uid, _request, path) =>
+      path === "/api/messages" && ++asked % 2 === 1
+        ? json(429, { code: "rate_limited", detail: "Wait.", retry_after_ms: 20_000 })
+        : null;
+    let found: boolean | null = null;
+    void conversation.reveal(messageKey({ id: id(0), from: BOB })).then((ok) => (found = ok));
+    await house.pass(10_000);
+    expect([asked, found]).toEqual([1, null]);
+    expect(conversation.timeline.get()).toMatchObject({ loadingOlder: true, problem: null });
+    await house.pass(200_000);
+    expect(found).toBe(true);
+    expect(conversation.timeline.get()).toMatchObject({ loadingOlder: false, problem: null });
+    expect(conversation.timeline.get().items.map((m) => m.body)).toEqual(
+      Array.from({ length: 400 }, (_, n) => `message ${n}`),
+    );
+    expect(asked).toBe(10); // five pages, each of them refused once
   });
 
   test("keep drafts per conversation over a restart, and clear them when the message is sent", async () => {

@@ -40,7 +40,7 @@ export interface ChatParts extends EngineParts {
 }
 
 export interface ChatHandlers {
-  /** Reports new messages of others, in one tab only. */
+  /** Reports new messages of others, and own ones to which the other user has just reacted, in one tab only. */
   onReceived(messages: readonly { row: MessageRow; name: string }[], hidden: boolean): void;
   /** The account may not connect any more. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
@@ -319,6 +319,7 @@ export class ChatModel implements Chat {
 
   private async received(messages: readonly MessageRow[], hidden: boolean): Promise<void> {
     const names = new Map<string, string>();
+    const otherOf = (row: MessageRow): string => (row.from === this.uid ? row.to : row.from);
     let rows = messages;
     try {
       // In one transaction, because thousands of messages may arrive at once.
@@ -331,7 +332,7 @@ export class ChatModel implements Chat {
           const mute = await tx.setting(settingKey({ kind: "mute", conversation, message: "" }));
           if (mute && mute.value > now) rows = rows.filter((row) => row.conversation !== conversation);
         }
-        for (const uid of new Set(messages.map((row) => row.from))) {
+        for (const uid of new Set(messages.map(otherOf))) {
           const user = await tx.user(uid);
           names.set(uid, user?.displayName || user?.username || "");
         }
@@ -339,7 +340,7 @@ export class ChatModel implements Chat {
     } catch (err) {
       this.parts.platform.report("the names of senders could not be read", err);
     }
-    const named = rows.map((row) => ({ row, name: names.get(row.from) ?? "" }));
+    const named = rows.map((row) => ({ row, name: names.get(otherOf(row)) ?? "" }));
     this.handlers.onReceived(named, hidden);
   }
 

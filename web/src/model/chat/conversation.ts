@@ -119,6 +119,19 @@ export class OpenConversation implements Conversation {
     if (!removed.ok) this.window.showProblem(removed.problem);
   }
 
+  forward(key: string, to: readonly string[]): Promise<Outcome> {
+    return outcome(async () => {
+      const copies = to.map((uid) => ({ id: this.newId(), to: uid }));
+      const found = await this.parts.store.write(async (tx) => {
+        const row = await tx.message(this.id, key);
+        if (!row || row.changes?.deleted) return false;
+        for (const copy of copies) await enqueue(tx, this.parts.context(), { ...copy, body: row.body, replyTo: null });
+        return true;
+      });
+      if (!found) throw new ApiProblem(404, "message_gone", "");
+    });
+  }
+
   async change(key: string, change: OwnChange): Promise<Outcome> {
     const text = change.kind === "edit" ? cleanBody(change.body) : "";
     const fault = change.kind === "edit" && checkBody(text, this.parts.limits.body.get());

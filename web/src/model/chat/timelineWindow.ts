@@ -30,6 +30,9 @@ const FIRST = 60;
  * one.
  */
 const MAX_UNREAD = 500;
+/** Messages that a jump to a message far away reads from this device at once, and loads from the server at once. */
+const JUMP_READS = 1_000;
+const JUMP_PAGE = 100;
 /** How long to wait after the store could not be read. */
 const RETRY_MS = 1_000;
 
@@ -131,12 +134,31 @@ export class TimelineWindow {
   async reveal(key: string): Promise<boolean> {
     // A reply may name a message that cannot exist.
     if (otherMember(this.id, key.slice(key.indexOf(".") + 1)) === null) return false;
+    await this.older;
+    if (this.rows.has(key) || this.complete || this.closed || !this.opened) return this.rows.has(key);
+    this.older = this.loadBackTo(key).finally(() => {
+      this.older = null;
+      this.publish();
+    });
+    this.publish();
+    await this.older;
+    return this.rows.has(key);
+  }
+
+  /** Loads everything from a message on. It is shown at once, at the end. */
+  private async loadBackTo(key: string): Promise<void> {
     while (!this.rows.has(key) && !this.complete && !this.closed) {
       const before = this.rows.size;
-      await this.loadOlder();
-      if (this.rows.size === before) break;
+      const stored = await this.parts.history.local(this.id, this.rows.first(), JUMP_READS).catch(() => null);
+      if (stored?.whole) {
+        this.rows.put(stored.rows);
+        this.complete = stored.complete;
+      } else await this.loadPage(JUMP_PAGE);
+      const pause = this.problem?.retryAfterMs ?? null;
+      // Beyond the server's budget, the jump only becomes slower.
+      if (pause !== null) await new Promise<void>((resolve) => void this.parts.platform.clock.after(pause, resolve));
+      else if (this.rows.size === before) return;
     }
-    return this.rows.has(key);
   }
 
   // --- loading ---
@@ -234,16 +256,17 @@ export class TimelineWindow {
     }
   }
 
-  private async loadPage(): Promise<void> {
+  private async loadPage(limit?: number): Promise<void> {
     const before = this.rows.first();
     try {
-      const page = await this.parts.history.older(this.id, before);
+      const page = await this.parts.history.older(this.id, before, limit);
       this.rows.put(page.rows);
       this.problem = null;
     } catch (err) {
       this.failed(err, () => void this.loadOlder());
-      // Offline, show the stored rows even though messages between them may be missing.
-      const page = await this.parts.history.local(this.id, before).catch(() => null);
+      // Offline, show the stored rows even though messages between them may be missing. A pause is only waited for.
+      const waits = this.problem?.retryAfterMs !== null;
+      const page = waits ? null : await this.parts.history.local(this.id, before).catch(() => null);
       if (page) this.rows.put(page.rows);
     }
     await this.checkComplete().catch(() => undefined);

@@ -26,7 +26,7 @@ import type { SettingSender } from "./settings";
 
 export interface EngineHandlers extends HintHandlers {
   onState(state: ConnectionState): void;
-  /** Messages of others that were stored for the first time. */
+  /** Messages of others that were stored for the first time, and own ones to which the other user has just reacted. */
   onReceived(messages: readonly MessageRow[]): void;
   /** The account may not connect any more. The engine has stopped. */
   onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;

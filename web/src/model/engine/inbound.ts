@@ -40,6 +40,7 @@ export interface InboundHandlers {
   /**
    * Messages of others that were stored for the first time. Those that a link brought before it had caught up are
    * reported once it has, and only if they are still unread. Those of the first replay on a new device are not reported.
+   * Also own messages to which the other user has reacted, if the link had caught up before.
    */
   onReceived(messages: readonly MessageRow[]): void;
   /** A link delivers something wrong (another user's events), or more than can be stored. */
@@ -222,9 +223,12 @@ export class Inbound {
           case "event": {
             const stored = tx.added.length;
             const fits = await applyEvent(tx, contextOf(this.parts), item.event);
-            const row = item.event.type === "message" ? tx.added[stored] : undefined;
+            const { type } = item.event;
+            const row = tx.added[stored];
+            const live = caughtUp.has(item.link) || this.caughtUp.has(item.link);
             if (!fits) this.parts.platform.report("an event that is not for this user was skipped");
-            else if (row) (caughtUp.has(item.link) || this.caughtUp.has(item.link) ? fresh : replayed).push(row);
+            else if (row && live && (type === "message" || type === "change")) fresh.push(row);
+            else if (row && type === "message") replayed.push(row);
             else if (item.event.type === "refused" && item.event.code === UNAVAILABLE)
               unavailable.add(otherMember(item.event.conversation, this.parts.uid) ?? "");
             lead ??= item.link;

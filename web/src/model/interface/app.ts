@@ -56,13 +56,26 @@ export interface Accounts {
 
 export type NotificationPermissionState = "unsupported" | "unasked" | "granted" | "denied";
 
-/** A message that arrived while the app runs, for notifications and sounds. */
+/** A message that arrived while the app runs, or a reaction to an own message, for notifications and sounds. */
 export interface Incoming {
+  readonly conversation: string;
+  /** The key of the message. */
+  readonly key: string;
+  /** The other user. */
   readonly from: string;
+  /** The name of that user. */
   readonly name: string;
   readonly body: string;
+  /** The emoji with which that user has reacted to the message, which is an own one. Empty for a new message. */
+  readonly reaction: string;
   /** The user worked with no tab of this browser when it arrived: none was visible and focused. */
   readonly hidden: boolean;
+}
+
+export interface NoticeOptions {
+  readonly title: string;
+  readonly body: (about: Incoming) => string;
+  readonly onOpen: () => void;
 }
 
 /** Notifications and the badge. The view provides the texts. */
@@ -77,13 +90,19 @@ export interface Attention {
   ask(): Promise<NotificationPermissionState>;
   /** Withdraws the offer in this browser until the user asks in settings. */
   dismissOffer(): void;
-  /** Calls `run` once for each new message of another user, in exactly one tab of this browser. */
+  /**
+   * Calls `run` once for each new message of another user, and for each reaction of another user to an own message, in
+   * exactly one tab of this browser.
+   */
   onIncoming(run: (message: Incoming) => void): Unsubscribe;
   /**
-   * Shows a notification about messages of the user `from` if permitted. It replaces an earlier one, and is withdrawn
-   * once the messages are read on any device, or the account is signed out. `onOpen` runs when it is clicked.
+   * Shows a notification about a message or, without a sound, about a reaction, if permitted. It replaces an earlier one
+   * of that kind and user. `body` returns its text, and is called again if the message or the reaction changes, which
+   * makes no sound. It is withdrawn with the message or the reaction, at the sign-out, and once the message is read on
+   * any device. That about a reaction is withdrawn when the user comes back to this page. `onOpen` runs when it is
+   * clicked.
    */
-  notify(options: { title: string; body: string; from: string; onOpen: () => void }): void;
+  notify(about: Incoming, options: NoticeOptions): void;
   /** Sets the app badge if the platform has one. 0 clears it. */
   badge(count: number): void;
 }

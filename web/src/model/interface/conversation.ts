@@ -132,6 +132,11 @@ export interface Conversation {
   /** Removes a refused message from this device. */
   remove(key: string): Promise<void>;
   /**
+   * Sends the current text of a message to others, each as a new message of this user without a quote. Drafts stay.
+   * Problems (nothing was stored): "message_gone" (it was deleted), "storage_full".
+   */
+  forward(key: string, to: readonly string[]): Promise<Outcome>;
+  /**
    * Changes a message: at once on this device, and for everyone when possible. It does nothing where it makes no sense,
    * as for a deleted message. Problems (nothing was stored): as for {@link send}.
    */

@@ -6,8 +6,8 @@ import { type Matches, MessageIndex } from "./messageIndex";
 
 /** So few messages are read at once that handling them is not a long task, even on a slow phone. */
 const CHUNK = 250;
-/** After this time, a search lets the page handle what has happened, in ms. */
-const SLICE_MS = 8;
+/** After this time, a search lets the page handle what has happened, in ms. One frame. */
+const SLICE_MS = 16;
 /** How long to wait after the store could not be read. */
 const RETRY_MS = 1_000;
 
@@ -49,10 +49,18 @@ export class IndexedMessages {
     return this.index.size;
   }
 
-  /** Finds a folded query in one conversation, or in all of them. Returns null if `wanted` has become false. */
-  async find(query: string, scope: string | null, wanted: () => boolean): Promise<Matches[] | null> {
+  /**
+   * Finds a folded query in one conversation, or in all of them, or only among `within`. Returns null if `wanted` has
+   * become false.
+   */
+  async find(
+    query: string,
+    scope: string | null,
+    wanted: () => boolean,
+    within?: readonly Matches[],
+  ): Promise<Matches[] | null> {
     const pause = this.pauses();
-    return await this.index.find(query, scope, () => pause()?.then(wanted) ?? true);
+    return await this.index.find(query, scope, () => pause()?.then(wanted) ?? true, within);
   }
 
   /** Forgets everything. */

@@ -97,19 +97,22 @@ export class MessageIndex {
   }
 
   /**
-   * Finds a folded query in one conversation, or in all of them (null). `pause` is called now and then; the search goes
-   * on when its promise resolves, and ends with null if that is false.
+   * Finds a folded query in one conversation, or in all of them (null), or only among earlier matches. `pause` is called
+   * now and then; the search goes on when its promise resolves, and ends with null if that is false.
    */
-  async find(query: string, scope: string | null, pause: () => Promise<boolean> | true): Promise<Matches[] | null> {
+  async find(
+    query: string,
+    scope: string | null,
+    pause: () => Promise<boolean> | true,
+    within?: readonly Matches[],
+  ): Promise<Matches[] | null> {
     const found: Matches[] = [];
     if (query === "") return found;
-    const shelves = scope === null ? [...this.shelves.values()] : [this.shelves.get(scope)];
     let searched = 0;
-    for (const shelf of shelves) {
-      if (!shelf) continue;
+    for (const entries of within ?? this.newestFirst(scope)) {
       const matches: Entry[] = [];
-      for (let i = shelf.entries.length - 1; i >= 0; i--) {
-        const entry = shelf.entries[i];
+      for (let i = 0; i < entries.length; i++) {
+        const entry = entries[i];
         if (entry?.text.includes(query)) matches.push(entry);
         if (++searched % STRIDE > 0) continue;
         const asked = pause();
@@ -118,6 +121,12 @@ export class MessageIndex {
       if (matches.length > 0) found.push(matches);
     }
     return found;
+  }
+
+  /** Returns the messages of one conversation, or of all of them, as they are now. */
+  private *newestFirst(scope: string | null): Iterable<readonly Entry[]> {
+    for (const [conversation, { entries }] of this.shelves)
+      if (scope === null || scope === conversation) yield [...entries].reverse();
   }
 }
 

@@ -94,6 +94,28 @@ describe("the index", () => {
     );
   });
 
+  test("finds in earlier matches what it finds in all messages, if the query has grown", async () => {
+    const words = fc.string({ unit: fc.constantFrom("a", "b", "c", " "), maxLength: 12 });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(words, { maxLength: 40 }),
+        words,
+        words,
+        words,
+        async (bodies, query, before, after) => {
+          const index = new MessageIndex();
+          index.put(bodies.map((body, n) => row(n, body, n % 3 === 0 ? "a~b" : "a~c")));
+          const grown = fold(`${before}${query}${after}`);
+          const short = fold(query);
+          fc.pre(short !== "" && grown.includes(short));
+          const within = (await index.find(short, null, () => true)) ?? [];
+          const found = await index.find(grown, null, () => true, within);
+          expect(found).toEqual(await index.find(grown, null, () => true));
+        },
+      ),
+    );
+  });
+
   test("forgets the earlier text of a message, and messages that are deleted", async () => {
     const index = new MessageIndex();
     index.put([row(1, "the old text"), row(2, "another")]);
@@ -177,6 +199,32 @@ describe("a search in messages", () => {
     expect(hits.list.get().hits[0]).toMatchObject({ mine: true });
     await pass(60_000);
     expect(stage.archive.requests).toBe(asked);
+  });
+
+  test("narrows its matches while the query grows, and searches everything after a change", async () => {
+    const { stage, searches, search, pass } = await device(60);
+    await pass(10_000);
+    const within: (number | undefined)[] = [];
+    const index = searches.prepare();
+    const find = index.find.bind(index);
+    index.find = (query, scope, wanted, among) => {
+      within.push(among?.flat().length);
+      return find(query, scope, wanted, among);
+    };
+    const type = async (query: string): Promise<number> => {
+      search.search(query);
+      await pass(0);
+      return search.found.get().count;
+    };
+    expect(await type("message 1")).toBe(11); // 1, and 10 to 19
+    expect(await type("message 12")).toBe(1);
+    expect(await type("essage 1")).toBe(11); // shorter: everything
+    expect(within).toEqual([undefined, 11, undefined]);
+    await stage.device.send(BOB, "About message 12?");
+    await pass(1_000);
+    within.length = 0;
+    expect(await type("essage 12")).toBe(2);
+    expect(within).toEqual([12]);
   });
 
   test("stops when the user says so, and goes on", async () => {

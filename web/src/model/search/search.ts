@@ -54,6 +54,9 @@ export class MessageSearch {
   private query = "";
   /** Incremented per query, which ends the search for an older one. */
   private serial = 0;
+  /** The last result that was complete, and the version of the index that it is of. */
+  private last: { readonly query: string; readonly matches: readonly Matches[]; readonly version: number } | null =
+    null;
   private running = false;
   private stale = false;
   private timer: Cancel | null = null;
@@ -105,8 +108,14 @@ export class MessageSearch {
       this.stale = false;
       const { query, serial } = this;
       if (query !== this.value.get().query) this.value.update((old) => ({ ...old, busy: query !== "" }));
-      const matches = await this.index.find(query, this.scope, () => serial === this.serial);
+      const { loaded, version } = this.index.state.get();
+      // While a query grows, its matches are among those of the shorter one.
+      const { last } = this;
+      const within = last?.version === version && query.includes(last.query) ? last.matches : undefined;
+      const matches = await this.index.find(query, this.scope, () => serial === this.serial, within);
       if (matches === null || serial !== this.serial) continue;
+      this.last =
+        loaded && query !== "" && this.index.state.get().version === version ? { query, matches, version } : null;
       const count = matches.reduce((sum, { length }) => sum + length, 0);
       this.value.set({ query, matches, count, busy: query !== "" && !this.index.state.get().loaded });
     }

@@ -18,7 +18,7 @@ import { type Readable, Value } from "../observable";
 import { outcome, problemOf } from "../outcome";
 import { databaseName } from "../store/store";
 import { lateDrafts } from "../chat/lateDrafts";
-import { AttentionModel } from "./attention";
+import { AttentionModel, incomingOf } from "./attention";
 import { Remembered } from "./remembered";
 
 /** Loads the code for signed-in users. Rejects with ApiProblem if it cannot be loaded now. May be called again. */
@@ -188,7 +188,7 @@ export class AppModel implements App, Accounts {
     this.running = { account, chat };
     this.lastUser = account.uid;
     chat.start();
-    this.attentionModel.follow(account.uid, chat.chat.conversations);
+    this.attentionModel.follow(account.uid, chat.chat);
     this.value.set({ state: "signed-in", chat: chat.chat });
   }
 
@@ -209,7 +209,7 @@ export class AppModel implements App, Accounts {
       {
         onReceived: (messages, hidden) =>
           this.attentionModel.received(
-            messages.map(({ row, name }) => ({ from: row.from, name, body: row.body, hidden })),
+            messages.flatMap(({ row, name }) => incomingOf(row, account.uid, name, hidden) ?? []),
             hidden,
           ),
         onSignInEnded: (reason) => void this.endSession(generation, reason),

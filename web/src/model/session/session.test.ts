@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ApiProblem } from "../../net/problem";
 import { openChat } from "../chat/open";
+import type { Incoming } from "../interface/app";
 import { SHAPE } from "../store/rows";
 import { databaseName } from "../store/store";
 import { FakeBrowser } from "../../platform/testing/fake";
@@ -418,8 +419,9 @@ describe("notifications", () => {
   /** Shows a notification for each message that nobody sees, as the view does. */
   const notifying = (tab: Tab): void => {
     tab.platform.permission = "granted";
-    tab.app.attention.onIncoming(({ from, name, body, hidden }) => {
-      if (hidden) tab.app.attention.notify({ title: name, body, from, onOpen: () => undefined });
+    tab.app.attention.onIncoming((about) => {
+      const body = ({ body, reaction }: Incoming): string => `${body}${reaction}`;
+      if (about.hidden) tab.app.attention.notify(about, { title: about.name, body, onOpen: () => undefined });
     });
   };
   const shown = (tab: Tab): string[] => tab.platform.shown.map((n) => n.body);
@@ -496,6 +498,89 @@ describe("notifications", () => {
     expect(shown(alice)).toEqual(["another one"]);
   });
 
+  test("follow their message: an edit changes them silently, a deletion withdraws them", async () => {
+    const { house, alice, bob } = await notified();
+    const theirs = bob.chat().conversation(ALICE);
+    await house.pass(500);
+    const first = theirs.timeline.get().items.at(-1)?.key ?? "";
+    await theirs.change(first, { kind: "edit", body: "while Alice is away" });
+    await house.pass(500);
+    expect(alice.platform.shown).toMatchObject([{ body: "while Alice is away", tag: BOB, silent: true }]);
+    const second = await theirs.send("another one");
+    await house.pass(500);
+    expect(alice.platform.shown).toMatchObject([{ body: "another one", tag: BOB, silent: false }]);
+    // That about the first message has been replaced.
+    await theirs.change(first, { kind: "delete" });
+    await house.pass(6_000);
+    expect(shown(alice)).toEqual(["another one"]);
+    await theirs.change(second.ok ? second.value : "", { kind: "delete" });
+    await house.pass(6_000);
+    expect(shown(alice)).toEqual([]);
+  });
+
+  test("report reactions to own messages without a sound, until they are withdrawn or the user comes back", async () => {
+    const house = new Household();
+    const alice = await house.user(ALICE);
+    const second = await house.user(ALICE);
+    const bob = await house.user(BOB);
+    const sent = await alice.chat().conversation(BOB).send("See you at ten");
+    const theirs = bob.chat().conversation(ALICE);
+    await theirs.send("Fine");
+    await house.pass(1_000);
+    const own = theirs.timeline.get().items.find((m) => m.mine)?.key ?? "";
+    const key = sent.ok ? sent.value : "";
+    notifying(alice);
+    alice.platform.setFocused(false);
+    const react = async (of: string, emoji: string): Promise<void> => {
+      await theirs.change(of, { kind: "react", emoji });
+      await house.pass(500);
+    };
+    await react(own, "🎉"); // to a message of Bob's own
+    await second.chat().conversation(BOB).change(key, { kind: "react", emoji: "👀" }); // by Alice herself
+    await house.pass(500);
+    expect(shown(alice)).toEqual([]);
+    await react(key, "👍");
+    const tag = `${BOB}/reaction`;
+    expect(alice.platform.shown).toEqual([
+      { account: ALICE, title: "bob", body: "See you at ten👍", tag, silent: true },
+    ]);
+    await react(key, "😂");
+    expect(shown(alice)).toEqual(["See you at ten😂"]);
+    await theirs.send("A message has a notification of its own");
+    await house.pass(500);
+    expect(alice.platform.shown.map((n) => n.tag)).toEqual([tag, BOB]);
+    await react(key, "");
+    expect(alice.platform.shown.map((n) => n.tag)).toEqual([BOB]);
+    await react(key, "👍");
+    expect(alice.platform.shown.map((n) => n.tag)).toEqual([BOB, tag]);
+    alice.platform.setFocused(true);
+    expect(alice.platform.shown.map((n) => n.tag)).toEqual([BOB]);
+    await react(key, "😂"); // while Alice looks
+    expect(alice.platform.shown.map((n) => n.tag)).toEqual([BOB]);
+    expect(house.server.faults).toEqual([]);
+  });
+
+  test("are not offered for a reaction, and none reports one that arrived while the device was away", async () => {
+    const house = new Household();
+    const alice = await house.user(ALICE);
+    const bob = await house.user(BOB);
+    const sent = await alice.chat().conversation(BOB).send("See you at ten");
+    const theirs = bob.chat().conversation(ALICE);
+    await house.pass(1_000);
+    alice.platform.setFocused(false);
+    const key = sent.ok ? sent.value : "";
+    await theirs.change(key, { kind: "react", emoji: "👍" });
+    await house.pass(1_000);
+    expect(alice.app.attention.offer.get()).toBe(false);
+
+    notifying(alice);
+    house.server.drop(ALICE);
+    await theirs.change(key, { kind: "react", emoji: "😂" });
+    await theirs.send("and a message");
+    await house.pass(60_000);
+    expect(shown(alice)).toEqual(["and a message"]);
+  });
+
   test("are withdrawn at sign-out, in every tab", async () => {
     const { house, alice, browser } = await notified();
     const other = await house.tab(browser);
@@ -515,7 +600,8 @@ describe("notifications", () => {
       clickable.push(options.onOpen);
       show(options);
     };
-    alice.app.attention.notify({ title: "Bob", body: "for Alice", from: BOB, onOpen: () => clicks.push("Alice") });
+    const about = { conversation: "", key: "", from: BOB, name: "Bob", body: "for Alice", reaction: "", hidden: true };
+    alice.app.attention.notify(about, { title: "Bob", body: () => "for Alice", onOpen: () => clicks.push("Alice") });
     clickable[0]?.();
     expect(clicks).toEqual(["Alice"]);
     await alice.chat().signOut();

@@ -99,7 +99,12 @@ export class MessageChanges implements ChangeRules {
         });
     }
     if (!row) await this.keep(tx, context, change, own ? {} : effect);
-    else if (!own) await this.show(tx, row, await this.add(tx, row, effect));
+    else if (!own) {
+      const next = await this.add(tx, row, effect);
+      await this.show(tx, row, next);
+      const [before, now] = [row, next].map(({ changes }) => changes?.reactions?.[other]?.emoji);
+      if (next.from === context.uid && now !== undefined && now !== before) tx.added.push(next);
+    }
     return true;
   }
 

@@ -288,7 +288,10 @@ export class WriteTx extends ReadTx {
   private readonly knownBackfills = new Map<string, Backfill | undefined>();
   private readonly unwritten = new Set<string>();
   readonly changes = new Changes();
-  /** Messages of the server that this device did not have, in the order of the rules that stored them. */
+  /**
+   * Messages of the server that this device did not have, and own ones to which the other user has just reacted, in the
+   * order of the rules that stored them.
+   */
   readonly added: MessageRow[] = [];
 
   constructor(writes: Writes, rules: ChangeRules | null) {

@@ -178,7 +178,7 @@ export class FakePlatform implements Platform {
   /** Names of the caches that were deleted to free space. */
   readonly freed: string[] = [];
   /** Notifications that are shown now. */
-  shown: { account: string; title: string; body: string; tag: string }[] = [];
+  shown: { account: string; title: string; body: string; tag: string; silent: boolean }[] = [];
   permission: NotifyPermission = "unasked";
   badge = 0;
 
@@ -364,8 +364,8 @@ export class FakePlatform implements Platform {
       if (this.permission === "unasked") this.permission = "granted";
       return this.permission;
     },
-    show: ({ account, title, body, tag }) => {
-      this.shown = [...this.shown.filter((n) => n.tag !== tag), { account, title, body, tag }];
+    show: ({ account, title, body, tag, silent }) => {
+      this.shown = [...this.shown.filter((n) => n.tag !== tag), { account, title, body, tag, silent }];
     },
     withdraw: (tag) => {
       this.shown = this.shown.filter((n) => n.tag !== tag);

@@ -8,9 +8,13 @@ export interface BubbleActions {
   /** Deletes a message that was not sent from this device. */
   readonly remove: (message: Message) => void;
   readonly deleteForAll: (message: Message) => void;
+  /** Opens the dialog that sends the text of the message to other people. */
+  readonly forward: (message: Message) => void;
   readonly edit: (message: Message) => void;
   /** Sets the user's reaction. "": withdraws it. */
   readonly react: (message: Message, emoji: string) => void;
+  /** Opens the picker of emoji for a reaction, beside a place of the viewport. */
+  readonly reactMore: (message: Message, beside: Beside) => void;
   /** Hides why a change was taken back. */
   readonly dismiss: (message: Message) => void;
   /** Gives the message a star, or takes it away. */

@@ -1,7 +1,6 @@
 import type { Message } from "../../model";
-import { text } from "../../text";
+import { loaded } from "../loaded";
 import { touch } from "../media.svelte";
-import { notices } from "../notices.svelte";
 import { type Beside, pointOf } from "../parts/beside";
 import type * as Touched from "./touched";
 
@@ -35,13 +34,8 @@ export class MessageMenus {
 
   /** Runs `run` with the loaded code, or says that it could not be loaded. */
   async use(run: (loaded: typeof Touched) => unknown): Promise<void> {
-    try {
-      await this.load();
-    } catch {
-      notices.say(text.common.failed);
-      return;
-    }
-    if (this.loaded) await run(this.loaded);
+    const code = await loaded(() => this.load());
+    if (code) await run(code);
   }
 
   open(message: Message, beside: Beside): Promise<void> {

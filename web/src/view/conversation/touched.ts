@@ -1,11 +1,11 @@
-// The parts that the first screen does not need: the menus of chats and messages, the changes of a message, gestures, the button that jumps
-// to the end, the edge of the list, the offer of notifications, pictures of people, keys, copying and printing. They are
-// loaded on demand, as one chunk. With a chunk for each, the bundler would also split the code of the first load.
-export { default as MessageMenu } from "./MessageMenu.svelte";
+// The parts that the first screen does not need: the menus of chats and messages, the changes of a message, gestures,
+// the button that jumps to the end, the edge of the list, the offer of notifications, pictures of people, keys, copying
+// and printing. They are loaded on demand, as one chunk. With a chunk for each, the bundler would also split the code of
+// the first load.
+export { default as MessageLayers } from "./MessageLayers.svelte";
 export { default as RowMenu } from "../chats/RowMenu.svelte";
 export { Choosing } from "../chats/choosing";
 export { RowMenus } from "../chats/rowMenus.svelte";
-export { default as EditDialog } from "./EditDialog.svelte";
 export { default as Reverted } from "./Reverted.svelte";
 export { Changing } from "./changing";
 export { spokenChanges } from "./spokenChanges";

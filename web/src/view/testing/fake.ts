@@ -195,6 +195,12 @@ function conversation(uid: string): Conversation {
       if (i >= 0) all.splice(i, 1);
       patch({ items: timeline.get().items.filter((m) => m.key !== key) });
     },
+    async forward(key, to) {
+      const body = all.find((m) => m.key === key)?.body ?? "";
+      for (const one of to) receive(one, message(true, body, Date.now(), { state: "waiting", deliveredTime: null }));
+      refresh();
+      return ok(undefined);
+    },
     async change(key, change) {
       if (params.has("unchangeable")) return refused("change_forbidden", "");
       const old = all.find((m) => m.key === key);
