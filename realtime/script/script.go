@@ -28,7 +28,7 @@ var probeText string
 // Script is a Lua script. It is immutable.
 type Script struct {
 	text string
-	hash string
+	hash any // a string, as an argument of EVALSHA
 
 	// whether the text begins with lua/primary.lua, whose arguments a Runner puts before those of a Call
 	primary bool
@@ -43,7 +43,7 @@ func newScript(text string, primary bool) *Script {
 }
 
 // Hash returns the SHA-1 hash by which Redis knows the script.
-func (s *Script) Hash() string { return s.hash }
+func (s *Script) Hash() string { return s.hash.(string) }
 
 // Load returns a script that consists of a header and the named files in the folder lua, in the given order. Earlier
 // parts define what later ones use. It panics if a file is missing, which is a programming error.
@@ -122,7 +122,7 @@ type Result struct {
 }
 
 // size returns about how many bytes the call sends.
-func (c Call) size() int {
+func (c *Call) size() int {
 	n := 100
 	for _, k := range c.Keys {
 		n += len(k)
