@@ -109,8 +109,8 @@ func (o *Options) setDefaults() {
 var luaFiles embed.FS
 
 var (
-	fillScript    = script.Load(luaFiles, "", "fill")
-	changedScript = script.Load(luaFiles, "", "changed")
+	fillScript    = script.Load(luaFiles, nil, "fill")
+	changedScript = script.Load(luaFiles, nil, "changed")
 )
 
 // changesChannel carries the uid of every gate that changed. Changes are rare, so one channel serves all users.

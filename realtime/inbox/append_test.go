@@ -26,7 +26,7 @@ func (g garbled) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
 		for _, c := range cmds {
-			if c, ok := c.(*redis.Cmd); ok && slices.Contains(c.Args(), any(g.key)) {
+			if c, ok := c.(*redis.Cmd); ok && slices.Contains(redistest.Args(c), any(g.key)) {
 				c.SetVal("no list")
 			}
 		}

@@ -143,7 +143,7 @@ func (h *attaching) ProcessHook(next redis.ProcessHook) redis.ProcessHook { retu
 func (h *attaching) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		for _, c := range cmds {
-			if slices.Contains(c.Args(), any(h.hash)) && h.armed.CompareAndSwap(true, false) {
+			if slices.Contains(redistest.Args(c), any(h.hash)) && h.armed.CompareAndSwap(true, false) {
 				h.attach()
 			}
 		}

@@ -45,7 +45,7 @@ func (r *ran) note(cmds ...redis.Cmder) {
 	defer r.mu.Unlock()
 	for _, c := range cmds {
 		if strings.HasPrefix(c.Name(), "eval") {
-			r.scripts[fmt.Sprint(c.Args()[1])] = true
+			r.scripts[fmt.Sprint(redistest.Args(c)[1])] = true
 		}
 	}
 }

@@ -27,7 +27,7 @@ func (h *holding) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return
 func (h *holding) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool {
-			return !slices.ContainsFunc(h.args, func(a any) bool { return !slices.Contains(c.Args(), a) })
+			return !slices.ContainsFunc(h.args, func(a any) bool { return !slices.Contains(redistest.Args(c), a) })
 		}) {
 			<-h.release
 		}

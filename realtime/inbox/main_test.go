@@ -82,7 +82,7 @@ func (p *probes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		err := next(ctx, cmd)
 		// The arguments are the command, the text or digest of the script, and the number of keys. The script of a probe
 		// is its last step and the only one without keys.
-		if args := cmd.Args(); err == nil && strings.HasPrefix(cmd.Name(), "eval") && fmt.Sprint(args[2]) == "0" {
+		if args := redistest.Args(cmd); err == nil && strings.HasPrefix(cmd.Name(), "eval") && fmt.Sprint(args[2]) == "0" {
 			p.once.Do(func() { close(p.first) })
 		}
 		return err

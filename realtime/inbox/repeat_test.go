@@ -111,7 +111,7 @@ func (f *failing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 		f.mu.Lock()
 		kind := f.kind
 		f.mu.Unlock()
-		selected := func(c redis.Cmder) bool { return slices.Contains(c.Args(), any(kind)) }
+		selected := func(c redis.Cmder) bool { return slices.Contains(redistest.Args(c), any(kind)) }
 		if kind == "" || !slices.ContainsFunc(cmds, selected) {
 			return next(ctx, cmds)
 		}

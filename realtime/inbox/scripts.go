@@ -20,8 +20,7 @@ import (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-// scripts are the scripts of this package, with the limits of one Inboxes in their texts. Constants that never change
-// from call to call cost Redis less in the text than as arguments.
+// scripts are the scripts of this package, with the limits of one Inboxes in their texts.
 type scripts struct {
 	// on an inbox; the scripts that know of removed messages have removed:{uid} as their last key
 	enqueue, append, attach, read, unsettled, settle, peek, waiting, remove, withdraw, acquaint *script.Script
@@ -29,49 +28,41 @@ type scripts struct {
 	reach, heal, claim *script.Script
 }
 
-// constants returns the beginning of a script: local variables with the given names and values.
-func constants(list ...any) string {
-	var names, values []string
-	for i := 0; i < len(list); i += 2 {
-		names, values = append(names, list[i].(string)), append(values, fmt.Sprint(list[i+1]))
-	}
-	return "local " + strings.Join(names, ", ") + " = " + strings.Join(values, ", ") + "\n"
-}
-
 func newScripts(o *Options) scripts {
 	t, l := &o.tuning, &o.Limits
-	common := constants("keep_events", t.KeepEvents, "keep_ms", t.KeepFor.Milliseconds(), "keep_most", t.KeepAtMost,
-		"keep_bytes", t.KeepBytes, "expire_ms", expire.Milliseconds(), "max_entries", t.MaxEntries,
-		"peers_ms", keepPeers.Milliseconds(), "max_peers", t.MaxPeers)
-	exceeds, fails := constants("may_exceed", true, "counter_of", 0), constants("may_exceed", false, "counter_of", 0)
-	onInbox := func(header, name string) *script.Script {
-		return script.LoadPrimary(luaFiles, common+header, "inbox", name)
+	common := script.Constants{"keep_events": t.KeepEvents, "keep_ms": t.KeepFor.Milliseconds(),
+		"keep_most": t.KeepAtMost, "keep_bytes": t.KeepBytes, "expire_ms": expire.Milliseconds(),
+		"max_entries": t.MaxEntries, "peers_ms": keepPeers.Milliseconds(), "max_peers": t.MaxPeers}
+	exceeds := script.Constants{"exceeds": true, "counter_of": 0}
+	fails := script.Constants{"exceeds": false, "counter_of": 0}
+	onInbox := func(own script.Constants, name string) *script.Script {
+		return script.LoadPrimary(luaFiles, common.With(own), "inbox", name)
 	}
-	onReadInbox := func(header string, names ...string) *script.Script {
-		return script.LoadPrimary(luaFiles, common+exceeds+header, append([]string{"inbox", "removed"}, names...)...)
+	onReadInbox := func(own script.Constants, names ...string) *script.Script {
+		return script.LoadPrimary(luaFiles, common.With(exceeds).With(own), append([]string{"inbox", "removed"}, names...)...)
 	}
-	limits := constants("may_exceed", false, "counter_of", 4, "max_all", l.Messages, "max_all_bytes", l.Bytes,
-		"max_from", l.PairMessages, "max_from_bytes", l.PairBytes,
-		"max_stranger", l.StrangerMessages, "max_stranger_bytes", l.StrangerBytes,
-		"check_gate", o.Gates != nil, "waits", o.ReplicaWait > 0)
-	kept := constants("keep_removed", keepRemoved.Milliseconds(), "max_removed", maxRemoved,
-		"max_removed_bytes", maxRemovedBytes, "presence_lag", presenceLag.Milliseconds())
+	limits := script.Constants{"exceeds": false, "counter_of": 4, "max_all": l.Messages, "max_all_bytes": l.Bytes,
+		"max_from": l.PairMessages, "max_from_bytes": l.PairBytes,
+		"max_stranger": l.StrangerMessages, "max_stranger_bytes": l.StrangerBytes,
+		"check_gate": o.Gates != nil, "waits": o.ReplicaWait > 0}
+	kept := script.Constants{"keep_removed": keepRemoved.Milliseconds(), "max_removed": maxRemoved,
+		"max_removed_bytes": maxRemovedBytes, "presence_lag": presenceLag.Milliseconds()}
 	return scripts{
 		enqueue: onInbox(limits, "enqueue"),
-		append:  onInbox(exceeds+constants("out_ms", keepOut.Milliseconds()), "append"),
-		attach: onReadInbox(constants("keep_devices", keepDevices.Milliseconds(), "max_devices", maxDevices),
+		append:  onInbox(exceeds.With(script.Constants{"out_ms": keepOut.Milliseconds()}), "append"),
+		attach: onReadInbox(script.Constants{"keep_devices": keepDevices.Milliseconds(), "max_devices": maxDevices},
 			"page", "attach"),
-		read:      onReadInbox("", "page", "read"),
-		unsettled: onReadInbox("", "unsettled"),
-		settle:    onReadInbox("", "settle"),
+		read:      onReadInbox(nil, "page", "read"),
+		unsettled: onReadInbox(nil, "unsettled"),
+		settle:    onReadInbox(nil, "settle"),
 		peek:      onInbox(exceeds, "peek"),
 		waiting:   onInbox(exceeds, "waiting"),
-		remove:    onReadInbox("", "remove"),
+		remove:    onReadInbox(nil, "remove"),
 		withdraw:  onReadInbox(kept, "withdraw"),
 		acquaint:  onInbox(fails, "acquaint"),
-		reach:     script.Load(luaFiles, "", "reach"),
-		heal:      script.Load(luaFiles, "", "heal"),
-		claim:     script.Load(luaFiles, "", "claim"),
+		reach:     script.Load(luaFiles, nil, "reach"),
+		heal:      script.Load(luaFiles, nil, "heal"),
+		claim:     script.Load(luaFiles, nil, "claim"),
 	}
 }
 

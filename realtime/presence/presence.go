@@ -95,10 +95,10 @@ func (o *Options) setDefaults() {
 var luaFiles embed.FS
 
 var (
-	joinScript     = script.Load(luaFiles, "", "join")
-	leaveScript    = script.Load(luaFiles, "", "leave")
-	stateScript    = script.Load(luaFiles, "", "state")
-	instanceScript = script.Load(luaFiles, "", "instance")
+	joinScript     = script.Load(luaFiles, nil, "join")
+	leaveScript    = script.Load(luaFiles, nil, "leave")
+	stateScript    = script.Load(luaFiles, nil, "state")
+	instanceScript = script.Load(luaFiles, nil, "instance")
 )
 
 func seenChannel(uid string) string { return "seen:{" + uid + "}" }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -113,6 +114,17 @@ func (r *Redis) Client(t testing.TB, change func(*redis.UniversalOptions)) redis
 	c := redis.NewUniversalClient(o)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
+}
+
+// Args returns the arguments of a command, for hooks. Those that package script passes by reference are strings.
+func Args(c redis.Cmder) []any {
+	args := slices.Clone(c.Args())
+	for i, a := range args {
+		if s, ok := a.(*string); ok {
+			args[i] = *s
+		}
+	}
+	return args
 }
 
 // AddHook adds a hook to everything that a client sends from now on, on a cluster to each node. A connection that a

@@ -31,7 +31,7 @@ const (
 )
 
 // run runs one batch and finishes all its calls.
-func (l *lane) run(batch []pending) {
+func (l *lane) run(batch []*pending) {
 	r := l.node.runner
 	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Timeout)
 	defer cancel()
@@ -99,7 +99,7 @@ func (l *lane) drop() {
 
 // send sends calls in one round trip, or two if the server does not know a script. It finishes the calls that have an
 // answer, and returns the others with the error of the connection, if there are any.
-func (l *lane) send(ctx context.Context, calls []pending) ([]pending, error) {
+func (l *lane) send(ctx context.Context, calls []*pending) ([]*pending, error) {
 	t := &l.node.runner.opts.tuning
 	if l.conn != nil && time.Since(l.used) > t.IdleLane {
 		l.drop()
@@ -120,7 +120,7 @@ func (l *lane) send(ctx context.Context, calls []pending) ([]pending, error) {
 
 // exchange sends calls in one pipeline, by the hash or the text of their scripts. It returns those that the server does
 // not know by their hashes, or all without an answer and the error of the connection.
-func (l *lane) exchange(ctx context.Context, calls []pending, byText bool) ([]pending, error) {
+func (l *lane) exchange(ctx context.Context, calls []*pending, byText bool) ([]*pending, error) {
 	opts := &l.node.runner.opts
 	pipe := l.conn.Pipeline()
 	sent := time.Now()
@@ -130,13 +130,14 @@ func (l *lane) exchange(ctx context.Context, calls []pending, byText bool) ([]pe
 	}
 	var probed *redis.Cmd
 	if sent.Sub(l.verified) >= opts.tuning.Lease/2 || epoch == "" {
-		probed = Call{Script: probe}.command(ctx, true, "", "0")
+		probed = redis.NewCmd(ctx, (&Call{Script: probe}).args(true, "", "0")...)
 		_ = pipe.Process(ctx, probed)
 	}
+	var epochArg, untilArg any = epoch, until // once for all calls
 	commands := make([]*redis.Cmd, len(calls))
 	replicate := false
 	for i, p := range calls {
-		commands[i] = p.command(ctx, byText, epoch, until)
+		commands[i] = redis.NewCmd(ctx, p.args(byText, epochArg, untilArg)...)
 		_ = pipe.Process(ctx, commands[i])
 		replicate = replicate || p.Replicate
 	}
@@ -154,8 +155,8 @@ func (l *lane) exchange(ctx context.Context, calls []pending, byText bool) ([]pe
 }
 
 // finishAll finishes those calls of an exchange that have an answer, and returns the others.
-func (l *lane) finishAll(calls []pending, commands []*redis.Cmd, wait *redis.Cmd, byText bool) (
-	left []pending, broken error) {
+func (l *lane) finishAll(calls []*pending, commands []*redis.Cmd, wait *redis.Cmd, byText bool) (
+	left []*pending, broken error) {
 
 	replicas := 0
 	var waitErr error
@@ -210,9 +211,9 @@ func (l *lane) learn(probed *redis.Cmd, sent time.Time) {
 	l.until = strconv.FormatInt(nowMS+l.node.runner.opts.tuning.Lease.Milliseconds(), 10)
 }
 
-// command returns the command of a call: a script by its hash or its text. A script that must know its primary gets
-// the epoch, which may be relied on until a time.
-func (c Call) command(ctx context.Context, byText bool, epoch, until string) *redis.Cmd {
+// args returns the command of a call and its arguments: a script by its hash or its text. A script that must know its
+// primary gets the epoch, which may be relied on until a time. Keys are pointers to strings, which need no memory.
+func (c *Call) args(byText bool, epoch, until any) []any {
 	all := make([]any, 0, 5+len(c.Keys)+len(c.Args))
 	switch {
 	case c.Script == nil:
@@ -222,13 +223,13 @@ func (c Call) command(ctx context.Context, byText bool, epoch, until string) *re
 	default:
 		all = append(all, "EVALSHA", c.Script.hash, len(c.Keys))
 	}
-	for _, k := range c.Keys {
-		all = append(all, k)
+	for i := range c.Keys {
+		all = append(all, &c.Keys[i])
 	}
 	if c.Script != nil && c.Script.primary {
 		all = append(all, epoch, until)
 	}
-	return redis.NewCmd(ctx, append(all, c.Args...)...)
+	return append(all, c.Args...)
 }
 
 // isReply reports whether err is an answer of the server.
@@ -255,7 +256,7 @@ const (
 )
 
 // redirect runs one call whose keys another node has, or will have soon.
-func (r *Runner) redirect(from *node, p pending) {
+func (r *Runner) redirect(from *node, p *pending) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Timeout)
 	defer cancel()
 	p.redirects++
@@ -264,7 +265,7 @@ func (r *Runner) redirect(from *node, p pending) {
 		for range 20 {
 			client, err := r.cluster.MasterForKey(ctx, p.Keys[0])
 			if err == nil && client != from.client {
-				r.node(client).add([]pending{p})
+				r.node(client).add([]*pending{p})
 				return
 			}
 			if !sleep(ctx, movedPause) {
@@ -283,7 +284,13 @@ func (r *Runner) redirect(from *node, p pending) {
 // follow runs one call as go-redis does, which follows redirections while keys move.
 func (r *Runner) follow(ctx context.Context, c Call) (any, error) {
 	for _, byText := range []bool{false, true} {
-		cmd := c.command(ctx, byText, "", "0")
+		args := c.args(byText, "", "0")
+		for i, a := range args {
+			if key, ok := a.(*string); ok {
+				args[i] = *key // go-redis finds the node by the text of the key
+			}
+		}
+		cmd := redis.NewCmd(ctx, args...)
 		if c.Script != nil {
 			cmd.SetFirstKeyPos(3)
 		}

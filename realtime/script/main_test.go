@@ -29,9 +29,9 @@ var files = fstest.MapFS{
 }
 
 var (
-	add   = script.Load(files, "", "add")
-	echo  = script.Load(files, "", "echo")
-	epoch = script.LoadPrimary(files, "", "epoch")
+	add   = script.Load(files, nil, "add")
+	echo  = script.Load(files, nil, "echo")
+	epoch = script.LoadPrimary(files, nil, "epoch")
 )
 
 func adds(key string, n int) script.Call {

@@ -14,10 +14,10 @@ type node struct {
 
 	// guarded by mu
 	mu       sync.Mutex
-	queue    []pending // that wait, oldest first
-	bytes    int       // of queue
-	idle     []*lane   // most recently used last
-	busy     int       // lanes with a batch in flight
+	queue    []*pending // that wait, oldest first
+	bytes    int        // of queue
+	idle     []*lane    // most recently used last
+	busy     int        // lanes with a batch in flight
 	overdue  *time.Timer
 	overdues bool // whether overdue runs
 }
@@ -25,7 +25,7 @@ type node struct {
 func newNode(r *Runner, client *redis.Client) *node { return &node{runner: r, client: client} }
 
 // add accepts calls, or fails those that exceed the limits of the queue.
-func (n *node) add(calls []pending) {
+func (n *node) add(calls []*pending) {
 	t := &n.runner.opts.tuning
 	n.mu.Lock()
 	accepted := 0
@@ -84,7 +84,7 @@ func (n *node) relieve() {
 }
 
 // runLane runs batches on a lane until no call waits.
-func (n *node) runLane(l *lane, batch []pending) {
+func (n *node) runLane(l *lane, batch []*pending) {
 	for {
 		l.run(batch)
 		n.mu.Lock()
@@ -102,7 +102,7 @@ func (n *node) runLane(l *lane, batch []pending) {
 }
 
 // nextBatch takes the next calls from the queue. n.mu must be held.
-func (n *node) nextBatch() []pending {
+func (n *node) nextBatch() []*pending {
 	t := &n.runner.opts.tuning
 	size, bytes := 0, 0
 	for size < len(n.queue) && (size == 0 || n.queue[size].After ||

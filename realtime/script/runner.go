@@ -112,12 +112,13 @@ func (r *Runner) RunAll(ctx context.Context, calls []Call) []Result {
 
 // Go runs calls like RunAll, but does not wait. Later it calls done with the results, which must not block.
 func (r *Runner) Go(calls []Call, done func([]Result)) {
-	ctx, cancel := context.WithTimeout(context.Background(), r.opts.Timeout)
-	g := &group{results: make([]Result, len(calls)), done: func(results []Result) {
-		cancel()
-		done(results)
-	}}
-	r.start(ctx, g, calls)
+	ctx := context.Background()
+	if r.cluster != nil { // which may have to learn of its nodes; batches have a timeout of their own
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, r.opts.Timeout)
+		defer cancel()
+	}
+	r.start(ctx, &group{results: make([]Result, len(calls)), done: done}, calls)
 }
 
 // pending is a call on its way.
@@ -181,10 +182,12 @@ var errUnanswered = errors.New("no answer yet")
 // start sends the calls of a group on their way.
 func (r *Runner) start(ctx context.Context, g *group, calls []Call) {
 	g.left = len(calls)
-	all := make([]pending, len(calls))
-	for i, c := range calls {
+	array := make([]pending, len(calls))
+	all := make([]*pending, len(calls))
+	for i := range calls {
 		g.results[i].Err = errUnanswered
-		all[i] = pending{Call: c, bytes: c.size(), group: g, index: i}
+		array[i] = pending{Call: calls[i], bytes: calls[i].size(), group: g, index: i}
+		all[i] = &array[i]
 	}
 	if r.cluster == nil {
 		r.node(r.rdb.(*redis.Client)).add(all)
@@ -228,8 +231,8 @@ func (r *Runner) Wait(ctx context.Context) {
 }
 
 // addToCluster adds each call to the node that has its keys.
-func (r *Runner) addToCluster(ctx context.Context, all []pending) {
-	byNode := map[*redis.Client][]pending{}
+func (r *Runner) addToCluster(ctx context.Context, all []*pending) {
+	byNode := map[*redis.Client][]*pending{}
 	for i := range all {
 		client, err := r.cluster.MasterForKey(ctx, all[i].Keys[0])
 		if err != nil {

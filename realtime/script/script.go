@@ -13,6 +13,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -28,7 +30,7 @@ var probeText string
 // Script is a Lua script. It is immutable.
 type Script struct {
 	text string
-	hash string
+	hash any // a string, as an argument of EVALSHA
 
 	// whether the text begins with lua/primary.lua, whose arguments a Runner puts before those of a Call
 	primary bool
@@ -43,23 +45,47 @@ func newScript(text string, primary bool) *Script {
 }
 
 // Hash returns the SHA-1 hash by which Redis knows the script.
-func (s *Script) Hash() string { return s.hash }
+func (s *Script) Hash() string { return s.hash.(string) }
 
-// Load returns a script that consists of a header and the named files in the folder lua, in the given order. Earlier
-// parts define what later ones use. It panics if a file is missing, which is a programming error.
-func Load(files fs.FS, header string, names ...string) *Script {
-	return newScript(join(files, header, names), false)
+// Constants are values that never change from call to call, by name. Scripts have them in their texts, as numbers or
+// truth values: Redis spends more on an argument, and on a local variable that functions use, because it creates the
+// functions again in each run.
+type Constants map[string]any
+
+// With returns all constants of c and of others.
+func (c Constants) With(others Constants) Constants {
+	all := Constants{}
+	maps.Copy(all, c)
+	maps.Copy(all, others)
+	return all
+}
+
+var luaName = regexp.MustCompile(`[A-Za-z_]\w*`)
+
+// replaceIn replaces each name in a text by its value.
+func (c Constants) replaceIn(text string) string {
+	return luaName.ReplaceAllStringFunc(text, func(name string) string {
+		if value, ok := c[name]; ok {
+			return fmt.Sprint(value)
+		}
+		return name
+	})
+}
+
+// Load returns a script that consists of the named files in the folder lua, in the given order. Earlier parts define
+// what later ones use. It panics if a file is missing, which is a programming error.
+func Load(files fs.FS, constants Constants, names ...string) *Script {
+	return newScript(join(files, constants, names), false)
 }
 
 // LoadPrimary is like Load, but the script begins with lua/primary.lua of this package, so that it can tell the epoch
 // of the primary that runs it. Its own arguments begin at ARGV[3].
-func LoadPrimary(files fs.FS, header string, names ...string) *Script {
-	return newScript(primaryText+join(files, header, names), true)
+func LoadPrimary(files fs.FS, constants Constants, names ...string) *Script {
+	return newScript(primaryText+join(files, constants, names), true)
 }
 
-func join(files fs.FS, header string, names []string) string {
+func join(files fs.FS, constants Constants, names []string) string {
 	var text strings.Builder
-	text.WriteString(header)
 	for _, name := range names {
 		b, err := fs.ReadFile(files, "lua/"+name+".lua")
 		if err != nil {
@@ -67,7 +93,7 @@ func join(files fs.FS, header string, names []string) string {
 		}
 		text.Write(b)
 	}
-	return text.String()
+	return constants.replaceIn(text.String())
 }
 
 // PrimaryEpoch returns the epoch of the primary that answers; see lua/primary.lua. It takes one round trip.
@@ -122,7 +148,7 @@ type Result struct {
 }
 
 // size returns about how many bytes the call sends.
-func (c Call) size() int {
+func (c *Call) size() int {
 	n := 100
 	for _, k := range c.Keys {
 		n += len(k)

@@ -15,6 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/redistest"
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -411,7 +412,7 @@ func (h *delayedReply) ProcessHook(next redis.ProcessHook) redis.ProcessHook { r
 func (h *delayedReply) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
-		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return slices.Contains(c.Args(), any(h.key)) }) {
+		if slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return slices.Contains(redistest.Args(c), any(h.key)) }) {
 			h.once.Do(h.then)
 		}
 		return err

@@ -46,7 +46,7 @@ func (h *lossHook) loses(cmds ...redis.Cmder) (before, after bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, c := range cmds {
-		if h.selects != nil && h.selects(c.Args()) {
+		if h.selects != nil && h.selects(redistest.Args(c)) {
 			return !h.after, h.after
 		}
 	}

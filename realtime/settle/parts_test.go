@@ -31,7 +31,7 @@ func (h *receiptHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.
 		h.mu.Lock()
 		n := 0
 		for _, c := range cmds {
-			if args := c.Args(); isReceipt(args) {
+			if args := redistest.Args(c); isReceipt(args) {
 				n++
 				h.senders = append(h.senders, fmt.Sprint(args[3])) // EVALSHA, hash, number of keys, inbox
 			}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -22,17 +21,17 @@ const (
 // item is the part of a flush that belongs to one state.
 type item struct {
 	state     *inboxState
-	began, to inbox.ID                    // the list is (began, to]
-	list      []event                     // events of the list that wait
-	acks      map[inbox.Removals]inbox.ID // of the state, when the flush began
-	covered   bool                        // list is complete, from memory
-	short     bool                        // the flush does not cover all acks
-	messages  []inbox.SettledMessage      // messages and changes of the list
-	events    [][]byte                    // of messages, in the same order
-	bytes     int                         // of events
-	delivered []delivered                 // of messages, in the same order
-	pubs      []*pubMessage               // the Pub/Sub message of each element of delivered; nil: confirmed before
-	progress  *progress                   // of earlier flushes that failed; nil: none
+	began, to inbox.ID               // the list is (began, to]
+	list      []event                // events of the list that wait
+	acks      []inbox.Ack            // of the state, when the flush began
+	covered   bool                   // list is complete, from memory
+	short     bool                   // the flush does not cover all acks
+	messages  []inbox.SettledMessage // messages and changes of the list
+	events    [][]byte               // of messages, in the same order
+	bytes     int                    // of events
+	delivered []delivered            // of messages, in the same order
+	pubs      []*pubMessage          // the Pub/Sub message of each element of delivered; nil: confirmed before
+	progress  *progress              // of earlier flushes that failed; nil: none
 
 	removals uint64 // as last heard from Redis
 	gone     uint64 // of these removals no message is kept
@@ -117,7 +116,10 @@ func (s *Settler) collect(batch []*inboxState) []*item {
 			removals: st.removals, closed: st.windows == 0, forget: st.windows == 0}
 		items[i] = it
 		st.due = time.Time{}
-		it.acks = maps.Clone(st.acks)
+		it.acks = make([]inbox.Ack, 0, len(st.acks))
+		for r, id := range st.acks {
+			it.acks = append(it.acks, inbox.Ack{ID: id, Removals: r})
+		}
 		it.forget = it.forget || st.mustForget()
 		if st.stale {
 			it.to = it.began
@@ -160,10 +162,7 @@ func (s *Settler) readLists(ctx context.Context, items []*item) {
 		n := min(listsPerRead, len(unread))
 		claims := make([]inbox.Claim, n)
 		for i, it := range unread[:n] {
-			claims[i] = inbox.Claim{UID: it.state.uid, To: it.to, Epoch: it.state.epoch}
-			for r, id := range it.acks {
-				claims[i].Acks = append(claims[i].Acks, inbox.Ack{ID: id, Removals: r})
-			}
+			claims[i] = inbox.Claim{UID: it.state.uid, To: it.to, Epoch: it.state.epoch, Acks: it.acks}
 		}
 		s.counters.FromStream.Add(int64(n))
 		for i, u := range s.inboxes.Unsettled(ctx, claims, eventsPerList) {
@@ -397,9 +396,9 @@ func (st *inboxState) forgetAcks(it *item) {
 	if it.err != nil || it.short {
 		return
 	}
-	for r, id := range it.acks {
-		if st.acks[r] == id {
-			delete(st.acks, r)
+	for _, a := range it.acks {
+		if st.acks[a.Removals] == a.ID {
+			delete(st.acks, a.Removals)
 		}
 	}
 }

@@ -1,5 +1,5 @@
--- The common part of every script on an inbox. Before it come primary.lua of package script and the constants below;
--- the script's own part follows. All keys belong to one user and share a hash tag.
+-- The common part of every script on an inbox. Before it comes primary.lua of package script; the script's own part
+-- follows. All keys belong to one user and share a hash tag. These constants are replaced by their values:
 --
 -- keep_events   number of newest events that are kept
 -- keep_ms       age up to which further events are kept, ...
@@ -9,7 +9,7 @@
 -- max_entries   number of entries beyond which receipts are not stored
 -- peers_ms      how long peers is kept after its last use
 -- max_peers     number of users in peers
--- may_exceed    whether the script continues while Redis is above maxmemory
+-- exceeds       whether the script continues while Redis is above maxmemory
 -- counter_of    index in ARGV of a sender whose counter the script needs, or 0
 --
 -- Every call costs about as much as a hundred lines of Lua. So a script reads its state at once, and writes what it has
@@ -26,6 +26,8 @@ local fresh_nonce = ARGV[3] -- random; the nonce of an inbox that this script cr
 -- ARGV[4..]: the script's own arguments
 
 local channel = 'wake' .. string.sub(inbox_key, 6) -- on which wakes are published
+
+local may_exceed = exceeds -- until the first write
 
 -- exceed allows a script to grow above maxmemory. Redis checks the limit only in a script's first write, so scripts
 -- that let a full Redis drain (receipts and settling), or that let users read, first make a write that adds nothing.
