@@ -1,6 +1,6 @@
 // Package signins reports which sign-ins open sockets, so that a person also sees a device in the list of their devices
 // that never calls the HTTP API. A report takes the way of delivered messages: Pub/Sub and persist. It is a paid
-// operation, so each sign-in is reported at most once an hour, at most 20 of a user are, and reports of an instance are
+// operation, so each sign-in is reported at most once an hour, at most 10 of a user are, and reports of an instance are
 // gathered.
 //
 // Reports are a hint. One that is lost, because a queue is full or the instance ends, is made up for an hour later.
@@ -24,7 +24,7 @@ import (
 // Limits of reports.
 const (
 	Every   = time.Hour        // of one sign-in
-	MaxDue  = 20               // sign-ins of a user in Every
+	MaxDue  = 10               // sign-ins of a user in Every
 	Gather  = 10 * time.Second // from the first report until all of them are published
 	Queue   = 1_000            // uses of an instance that Redis was not asked about yet
 	drainIn = 2 * time.Second  // when Run ends

@@ -68,7 +68,7 @@ func run(t *testing.T, b *redistest.Redis, pub *topic, uses ...signins.Use) {
 	<-ended
 }
 
-// Each sign-in is reported once in an hour, by whichever instance, and a user has at most 20 of them.
+// Each sign-in is reported once in an hour, by whichever instance, and a user has at most 10 of them.
 func TestOnceAnHour(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := &topic{t: t}
