@@ -27,6 +27,7 @@ type config struct {
 	signupsHourly    int
 	peopleListed     int
 	proxies          int
+	placeHeader      string
 	prober           string
 	region           string
 	capPercent       int
@@ -88,6 +89,9 @@ var settings = env.Settings[config]{
 			}
 			return env.Number(&c.proxies, v, 0, 10)
 		}},
+	{Name: "PLACE_HEADER",
+		About: "header in which the load balancer sends the place of a client; default: none, and devices have no place",
+		Read:  func(c *config, v string) error { c.placeHeader = v; return nil }},
 	{Name: "REGION", About: "region of the Cloud Run services that the cost cap switches off",
 		Read: func(c *config, v string) error { c.region = v; return nil }},
 	{Name: "COST_CAP_PERCENT", Default: "0",

@@ -232,8 +232,8 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	a := api.New(api.Deps{
 		Store: db, Accounts: auth, Verifier: verifier, Probers: probers,
 		DeadLetters: topic, Replayer: topic, Origins: c.origins,
-		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
-		AuditLog: auditLog,
+		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed,
+		PlaceHeader: c.placeHeader, Log: log, AuditLog: auditLog,
 	})
 	var limit *costcap.Cap
 	if c.capPercent > 0 {

@@ -112,6 +112,10 @@ var rows = []struct {
 	{"GET /me/export", "/me/export", nil, 200, everyUser},
 	{"PUT /me/picture", "/me/picture", string(bobsPicture.Data), 200, everyUser},
 	{"DELETE /me/picture", "/me/picture", nil, 200, everyUser},
+	{"GET /me/devices", "/me/devices", nil, 200, everyUser},
+	{"DELETE /me/devices", "/me/devices", nil, 204, everyUser},
+	{"DELETE /me/devices/{id}", "/me/devices/1", nil, 404, everyUser}, // it is not signed in
+	{"POST /me/sign-in", "/me/sign-in", form{"replaces": ""}, 204, everyUser},
 	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser},
 	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
 	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}},

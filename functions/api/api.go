@@ -45,6 +45,7 @@ type Deps struct {
 	Proxies       int              // trusted proxies that append to X-Forwarded-For; see package clientaddr
 	SignupsHourly int              // sign-ups from one address in an hour; 0: DefaultSignupsHourly
 	PeopleListed  int              // people that lists show one user in an hour; 0: DefaultPeopleListed
+	PlaceHeader   string           // header with the place of a client, see package useragent; "": there is none
 	Now           func() time.Time // nil: time.Now
 	Log           *slog.Logger     // nil: slog.Default()
 	AuditLog      *slog.Logger     // gets a copy of each entry of the audit log; nil: Log
@@ -139,6 +140,11 @@ func (a *API) routes() map[string][]route {
 			{method: "PUT", path: "/picture", access: user, body: pictureBody, budget: changeProfile,
 				handle: a.putPicture},
 			{method: "DELETE", path: "/picture", access: user, budget: safety, handle: a.deletePicture},
+			{method: "GET", path: "/devices", access: user, budget: readMe, handle: a.listDevices},
+			{method: "DELETE", path: "/devices", access: user, budget: safety, handle: a.signOutDevices},
+			{method: "DELETE", path: "/devices/{id}", access: user, budget: safety, handle: a.signOutDevice},
+			{method: "POST", path: "/sign-in", access: user, body: required, renews: true, budget: safety,
+				handle: a.renewSignIn},
 			{method: "POST", path: "/sign-out", access: user, budget: safety, handle: a.signOut},
 			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
 			{method: "PUT", path: "/setting", access: user, body: required, budget: choose, handle: a.putSetting},

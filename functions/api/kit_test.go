@@ -55,6 +55,7 @@ type realtimeLog struct {
 	purge []internalapi.Purge
 
 	profiles []string // uids of ProfileChanged
+	signedIn []string // uids of SignedIn
 	settings []internalapi.Setting
 	fail     error
 }
@@ -77,6 +78,13 @@ func (r *realtimeLog) ProfileChanged(_ context.Context, uid string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.profiles = append(r.profiles, uid)
+	return r.fail
+}
+
+func (r *realtimeLog) SignedIn(_ context.Context, uid string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.signedIn = append(r.signedIn, uid)
 	return r.fail
 }
 

@@ -21,6 +21,8 @@ type own struct {
 	Admin   bool     `json:"admin"`
 	Blocked []string `json:"blocked"`
 	Limits  *limits  `json:"limits,omitempty"` // only in the answer to GET /me
+	// NewestDevice is the last device, besides the caller's, where the user has signed in. Only in the answer to GET /me.
+	NewestDevice *device `json:"newest_device,omitempty"`
 }
 
 // limits are the limits of a user that a client may have to explain.
@@ -47,6 +49,7 @@ func (a *API) getMe(ctx context.Context, r *request) (*response, error) {
 	o.Limits = &limits{DocumentsPerMinute: DocumentsPerMinute, ExportsPerDay: ExportsPerDay, Renames: store.MaxRenames,
 		RenameDays: int(store.NameHold / (24 * time.Hour)), DisplayNamesPerDay: DisplayNamesPerDay,
 		PeopleListedPerHour: a.deps.PeopleListed}
+	o.NewestDevice = a.newestOther(r)
 	return ok(o), nil
 }
 
@@ -132,8 +135,8 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 	return ok(ownOf(u)), nil
 }
 
-// exportMe returns all data of the caller as one JSON file: the profile with the picture, the stars, and every
-// conversation with its settings and messages, newest first. The file is written page by page, so memory does not limit
+// exportMe returns all data of the caller as one JSON file: the profile with the picture, the devices, the stars, and
+// every conversation with its settings and messages, newest first. The file is written page by page, so memory does not limit
 // its size.
 //
 // It reads at most ExportDocumentsPerMinute documents a minute and waits in between. Exports that are smaller are not
@@ -150,7 +153,7 @@ func (a *API) exportMe(ctx context.Context, r *request) (*response, error) {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
 		e := exporter{a: a, w: w, enc: enc, uid: r.user.UID, meter: r.meter}
-		return e.run(ctx, r.user)
+		return e.run(ctx, r.user, a.devicesOf(r))
 	}}, nil
 }
 
@@ -198,12 +201,14 @@ func (e *exporter) value(v any) {
 	}
 }
 
-func (e *exporter) run(ctx context.Context, u store.User) error {
+func (e *exporter) run(ctx context.Context, u store.User, devices []device) error {
 	e.text(`{"exported_at":`)
 	e.value(micros(e.a.deps.Now()))
 	e.text(`,"profile":`)
 	e.value(ownOf(u))
 	e.picture(ctx, u)
+	e.text(`,"devices":`)
+	e.value(devices)
 	choices := e.choices(ctx)
 	e.text(`,"stars":`)
 	e.value(starsOf(choices))

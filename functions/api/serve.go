@@ -51,6 +51,7 @@ type route struct {
 	path   string // below the segment, as in a pattern of http.ServeMux; "" is the segment itself
 	access access
 	body   bodyRule
+	renews bool          // the handler records the caller's sign-in
 	long   bool          // may take longTimeLimit
 	limit  time.Duration // may take that long; 0: see long
 
@@ -300,8 +301,10 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 	if err := checkSignIn(req); err != nil {
 		return err
 	}
-	if err := a.followAccount(ctx, req); err != nil {
-		return err
+	if !req.route.renews {
+		if err := a.followAccount(ctx, req, 0); err != nil {
+			return err
+		}
 	}
 	if need == admin {
 		if !(claims.Admin && u.Admin) {
@@ -311,7 +314,7 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 			return err
 		}
 	}
-	if now := a.deps.Now(); now.Sub(u.LastActiveAt.Time()) > activeEvery {
+	if now := a.deps.Now(); now.Sub(req.user.LastActiveAt.Time()) > activeEvery {
 		if err := a.deps.Store.Touch(ctx, []string{u.UID}, micros(now)); err != nil {
 			a.deps.Log.WarnContext(ctx, "recording activity failed", "uid", u.UID, "error", err)
 		}

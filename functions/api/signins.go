@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/clientaddr"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 )
 
 // Ages of a sign-in up to which it counts as fresh. A person who finds an open laptop, or has a stolen token, must not
@@ -27,22 +29,28 @@ func (a *API) requireFresh(r *request, age time.Duration) error {
 	return nil
 }
 
-// checkSignIn returns problem.ErrTokenEnded if the caller's sign-in has ended.
+// checkSignIn returns problem.ErrTokenEnded or problem.ErrSignedOut if the caller's sign-in has ended.
 func checkSignIn(r *request) error {
-	if r.user.HasEnded(store.SignInTime(r.claims.AuthTime)) {
-		return problem.ErrTokenEnded.WithCause(fmt.Errorf("the sign-in at %v was ended", r.claims.AuthTime.UTC()))
+	signIn := store.SignInTime(r.claims.AuthTime)
+	if !r.user.HasEnded(signIn) {
+		return nil
 	}
-	return nil
+	why := problem.ErrTokenEnded
+	if r.user.WasSignedOut(signIn) {
+		why = problem.ErrSignedOut
+	}
+	return why.WithCause(fmt.Errorf("the sign-in at %v was ended", r.claims.AuthTime.UTC()))
 }
 
 // signInTime limits the time that the first call of a sign-in spends on recording it.
 const signInTime = 5 * time.Second
 
-// followAccount brings the caller's record up to date with what the token shows: the address, and a new sign-in. The
-// first call of a sign-in asks the sign-in system whether earlier sign-ins have ended, which may include this one. It
-// is the only call that does. If the sign-in system or the store fails, the request goes on with the record as it is,
-// and the next request tries again.
-func (a *API) followAccount(ctx context.Context, r *request) error {
+// followAccount brings the caller's record up to date with what the token shows: the address, and the use of a sign-in,
+// once in store.DeviceEvery. replaces is the sign-in of the same device that it replaces, or 0. The first call of a
+// sign-in asks the sign-in system whether earlier sign-ins have ended, which may include this one. It is the only call
+// that does. If the sign-in system or the store fails, the request goes on with the record as it is, and the next
+// request tries again.
+func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micros) error {
 	address := store.AddressOf(r.claims.Email, r.claims.EmailVerified, micros(r.claims.IssuedAt))
 	u, err := a.users.FollowAddress(ctx, r.user, address)
 	if err != nil {
@@ -50,16 +58,19 @@ func (a *API) followAccount(ctx context.Context, r *request) error {
 	} else {
 		r.user = u
 	}
-	if !r.user.IsNewSignIn(store.SignInTime(r.claims.AuthTime)) {
+	seen := store.Seen{SignIn: store.SignInTime(r.claims.AuthTime), Replaces: replaces, At: micros(a.deps.Now()),
+		Called: true, Client: useragent.Of(r.http, a.deps.PlaceHeader)}
+	if !r.user.IsDue(seen) {
 		return nil
 	}
-	u, err = a.recordSignIn(ctx, r)
+	isNew := r.user.IsNewSignIn(seen.SignIn)
+	u, err = a.recordSignIn(ctx, r, seen)
 	if err != nil {
 		a.deps.Log.WarnContext(ctx, "recording a sign-in failed", "uid", r.user.UID, "error", err)
 		return nil
 	}
 	r.user = u
-	if err := checkSignIn(r); err != nil {
+	if err := checkSignIn(r); err != nil || !isNew {
 		return err
 	}
 	a.deps.Log.InfoContext(ctx, "signed in", "uid", u.UID, "auth_time", r.claims.AuthTime.UTC(), "admin", u.Admin,
@@ -67,15 +78,15 @@ func (a *API) followAccount(ctx context.Context, r *request) error {
 	return nil
 }
 
-// recordSignIn records the caller's sign-in. A client begins with several calls at once. Those on this instance share
+// recordSignIn records the use of the caller's sign-in. A client begins with several calls at once. Those on this instance share
 // one transaction, because they would only lock each other out of the user's document. It goes on if one of the callers
 // leaves.
-func (a *API) recordSignIn(ctx context.Context, r *request) (store.User, error) {
-	key := fmt.Sprintf("%s %d", r.user.UID, store.SignInTime(r.claims.AuthTime))
+func (a *API) recordSignIn(ctx context.Context, r *request, seen store.Seen) (store.User, error) {
+	key := fmt.Sprintf("%s %d %d", r.user.UID, seen.SignIn, seen.Replaces)
 	recorded := a.signIns.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signInTime)
 		defer cancel()
-		return a.users.RecordSignIn(ctx, r.user, r.claims.AuthTime)
+		return a.users.RecordSignIn(ctx, r.user, seen)
 	})
 	select {
 	case result := <-recorded:

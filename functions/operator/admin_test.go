@@ -46,6 +46,7 @@ func newSystem(t *testing.T) *system {
 type noRealtime struct{ internalapi.API }
 
 func (noRealtime) ProfileChanged(context.Context, string) error { return nil }
+func (noRealtime) SignedIn(context.Context, string) error       { return nil }
 
 // order carries out an order and returns the answer.
 func (s *system) order(t *testing.T, o operator.AdminOrder) string {

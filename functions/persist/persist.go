@@ -28,9 +28,11 @@ type Deps struct {
 		store.Users
 	}
 	DeadLetters deadletter.Putter
-	// Realtime sends devices the saved content of a message whose id its sender has used again with other content.
+	// Realtime sends devices the saved content of a message whose id its sender has used again with other content, and
+	// announces new devices.
 	Realtime interface {
 		Corrected(ctx context.Context, messages []delivery.Delivered) error
+		SignedIn(ctx context.Context, uid string) error
 	}
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default()

@@ -47,6 +47,13 @@ func (f *flaky) SaveChanges(ctx context.Context, list []store.MessageChanges, no
 	return f.Store.SaveChanges(ctx, list, now)
 }
 
+func (f *flaky) RecordSignIn(ctx context.Context, uid string, s store.Seen) (store.User, bool, error) {
+	if f.err != nil {
+		return store.User{}, false, f.err
+	}
+	return f.Store.RecordSignIn(ctx, uid, s)
+}
+
 func (f *flaky) Save(ctx context.Context, d []delivery.Delivered, r []delivery.Read) ([]delivery.Delivered, error) {
 	f.mu.Lock()
 	f.saves++
@@ -60,9 +67,17 @@ func (f *flaky) Save(ctx context.Context, d []delivery.Delivered, r []delivery.R
 
 // corrections records the calls of realtime/, and fails on demand.
 type corrections struct {
-	mu    sync.Mutex
-	calls [][]delivery.Delivered
-	err   error
+	mu       sync.Mutex
+	calls    [][]delivery.Delivered
+	signedIn []string
+	err      error
+}
+
+func (c *corrections) SignedIn(_ context.Context, uid string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.signedIn = append(c.signedIn, uid)
+	return c.err
 }
 
 func (c *corrections) Corrected(_ context.Context, list []delivery.Delivered) error {

@@ -60,9 +60,10 @@ type batch struct {
 	delivered []delivery.Delivered
 	changed   []delivery.Changed
 	read      []delivery.Read
+	seen      []delivery.Seen
 }
 
-func (b *batch) size() int { return len(b.delivered) + len(b.changed) + len(b.read) }
+func (b *batch) size() int { return len(b.delivered) + len(b.changed) + len(b.read) + len(b.seen) }
 
 // save saves the valid entries of m and makes the others dead letters.
 func (f *Function) save(ctx context.Context, m message) error {
@@ -117,6 +118,17 @@ func (f *Function) save(ctx context.Context, m message) error {
 		}
 		b.read = append(b.read, r)
 	}
+	for i, entry := range raw.Seen {
+		s, err := delivery.DecodeSeen(entry)
+		if err == nil && (s.At > latest || s.SignIn > latest) {
+			err = fmt.Errorf("use of a sign-in of %s: a time is in the future", s.UID)
+		}
+		if err != nil {
+			reject("seen", i, err, entry)
+			continue
+		}
+		b.seen = append(b.seen, s)
+	}
 	if err := f.saveBatch(ctx, m, &b); err != nil {
 		return fmt.Errorf("save message %s: %w", m.ID, err)
 	}
@@ -147,6 +159,9 @@ func (f *Function) saveBatch(ctx context.Context, m message, b *batch) error {
 		if trace.Traced(d.ID, d.From) {
 			trace.Log(f.deps.Log, trace.Saved, d.ID, slog.String("pubsub_id", m.ID), slog.String("parent", m.Parent))
 		}
+	}
+	if err := f.recordSignIns(ctx, b.seen); err != nil {
+		return err
 	}
 	f.recordActivity(ctx, b)
 	return nil

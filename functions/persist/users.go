@@ -2,6 +2,7 @@ package persist
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 // Saving does not read anything per message. It reads and writes data about users at most this often.
@@ -86,8 +88,28 @@ func (f *Function) dropErased(ctx context.Context, b *batch) error {
 		return deleted[c.From] || deleted[c.Of.From]
 	})
 	b.read = slices.DeleteFunc(b.read, func(r delivery.Read) bool { return deleted[r.By] })
+	b.seen = slices.DeleteFunc(b.seen, func(s delivery.Seen) bool { return deleted[s.UID] })
 	if n := before - b.size(); n > 0 {
 		f.deps.Log.InfoContext(ctx, "dropped entries of deleted users", "entries", n)
+	}
+	return nil
+}
+
+// recordSignIns records uses of sign-ins, and announces devices that are new. Users who do not exist are passed over.
+func (f *Function) recordSignIns(ctx context.Context, list []delivery.Seen) error {
+	for _, s := range list {
+		u, added, err := f.deps.Store.RecordSignIn(ctx, s.UID, store.Seen{SignIn: s.SignIn, At: s.At, Client: s.Client})
+		switch {
+		case errors.Is(err, problem.ErrNotFound):
+			continue
+		case err != nil:
+			return err
+		}
+		if added && len(u.Devices) > 1 {
+			if err := f.deps.Realtime.SignedIn(ctx, s.UID); err != nil {
+				f.deps.Log.WarnContext(ctx, "a new sign-in could not be announced", "uid", s.UID, "error", err)
+			}
+		}
 	}
 	return nil
 }

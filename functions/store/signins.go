@@ -37,6 +37,7 @@ func (u *User) EndSessions(at chat.Micros) {
 	u.ValidAfter = max(u.ValidAfter, at)
 	before := func(signIn chat.Micros) bool { return signIn/second < u.ValidAfter/second }
 	u.Ended, u.SignIns = without(u.Ended, before), without(u.SignIns, before)
+	u.Devices = u.withoutEnded(u.Devices)
 }
 
 // EndSession makes the tokens of one sign-in invalid. Firebase Auth can only revoke all refresh tokens of a user, so a
@@ -47,28 +48,32 @@ func (u *User) EndSession(signIn chat.Micros) {
 		u.Ended = with(u.Ended, signIn)
 	}
 	u.SignIns = without(u.SignIns, func(s chat.Micros) bool { return s == signIn })
+	u.Devices = u.withoutEnded(u.Devices)
 	if n := len(u.Ended); n > MaxEnded {
 		u.EndSessions(u.Ended[n-MaxEnded-1] + second)
 	}
 }
 
-// EndOtherSessions makes the tokens of all sign-ins before keep invalid, and of those after it that were recorded.
-func (u *User) EndOtherSessions(keep chat.Micros) {
+// EndOtherSessions makes the tokens of all sign-ins before keep invalid, and of those after it that are listed. With
+// signOut, the listed devices are signed out, so that their clients delete their data; see SignOutDevice.
+func (u *User) EndOtherSessions(keep chat.Micros, signOut bool) {
+	if signOut {
+		for _, d := range u.Devices {
+			if !d.Has(keep) {
+				u.signOut(d)
+			}
+		}
+	}
 	u.EndSessions(keep)
-	for _, signIn := range slices.Clone(u.SignIns) {
+	later := slices.Clone(u.SignIns)
+	for _, d := range u.Devices {
+		later = append(later, d.SignIns...)
+	}
+	for _, signIn := range later {
 		if signIn != keep {
 			u.EndSession(signIn)
 		}
 	}
-}
-
-// RecordSignIn lists a sign-in that has not ended.
-func (u *User) RecordSignIn(signIn chat.Micros) {
-	if u.HasEnded(signIn) || !u.IsNewSignIn(signIn) {
-		return
-	}
-	u.SignIns = with(u.SignIns, signIn)
-	u.SignIns = u.SignIns[max(0, len(u.SignIns)-MaxSignIns):]
 }
 
 // Address is the address of an account, as the sign-in system had it at a time.

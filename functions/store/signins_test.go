@@ -17,7 +17,7 @@ func TestEndedSignInsStayEnded(t *testing.T) {
 		var ended []chat.Micros
 		for i := range 3 * store.MaxEnded {
 			at := chat.Micros(1_000_000+i*step%1000) * second
-			u.RecordSignIn(at)
+			u.RecordSignIn(store.Seen{SignIn: at, At: at, Called: true})
 			u.EndSession(at)
 			ended = append(ended, at)
 			for _, e := range ended {
@@ -40,7 +40,7 @@ func TestIsNewSignIn(t *testing.T) {
 		if !u.IsNewSignIn(at) {
 			t.Errorf("sign-in %d is not new", i)
 		}
-		u.RecordSignIn(at)
+		u.RecordSignIn(store.Seen{SignIn: at, At: at, Called: true})
 		for j := range i + 1 {
 			if u.IsNewSignIn(chat.Micros(100+j) * second) {
 				t.Fatalf("after %d, sign-in %d is new again", i, j)

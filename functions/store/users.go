@@ -34,7 +34,9 @@ type User struct {
 	// Sign-ins are identified by SignInTime. Both lists are sorted and limited.
 	ValidAfter chat.Micros   // tokens of earlier sign-ins are not accepted; 0: all are
 	Ended      []chat.Micros // later sign-ins whose tokens are not accepted either
-	SignIns    []chat.Micros // the newest sign-ins, without those that have ended
+	SignIns    []chat.Micros // the newest sign-ins that have called the API, without those that have ended
+	SignedOut  []chat.Micros // those of the ended ones whose device was signed out on purpose
+	Devices    []Device      // where the user is signed in; in no order
 }
 
 // FrozenNames are names and the picture that a user had, and the people who go on seeing them: those who were blocked
@@ -339,10 +341,14 @@ type Users interface {
 
 	// EndSession ends one sign-in, and EndOtherSessions all others of which the store knows. See the methods of User.
 	EndSession(ctx context.Context, uid string, signIn chat.Micros) (User, error)
-	EndOtherSessions(ctx context.Context, uid string, keep chat.Micros) (User, error)
+	EndOtherSessions(ctx context.Context, uid string, keep chat.Micros, signOut bool) (User, error)
 
-	// RecordSignIn lists a sign-in, unless it has ended.
-	RecordSignIn(ctx context.Context, uid string, signIn chat.Micros) (User, error)
+	// SignOutDevice ends the sign-ins of a device. An unknown device is a problem of kind NotFound.
+	SignOutDevice(ctx context.Context, uid, device string) (User, error)
+
+	// RecordSignIn records the use of a sign-in, if that is due; see the methods of User. Otherwise it writes nothing. It
+	// also raises LastActiveAt. added reports whether it has listed another device.
+	RecordSignIn(ctx context.Context, uid string, seen Seen) (u User, added bool, err error)
 
 	// Touch raises LastActiveAt of those of the uids that exist. A caller should do so at most hourly for one user.
 	Touch(ctx context.Context, uids []string, at chat.Micros) error

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
@@ -53,6 +54,13 @@ func (g *gates) ProfileChanged(_ context.Context, uid string) error {
 	return g.fail
 }
 
+func (g *gates) SignedIn(_ context.Context, uid string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls = append(g.calls, "signed in "+uid)
+	return g.fail
+}
+
 func (g *gates) Purge(_ context.Context, p internalapi.Purge) (internalapi.Purged, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -73,6 +81,7 @@ func (g *gates) Figures(context.Context) (internalapi.Figures, error) {
 
 // If the gates of two changes overtake each other, realtime/ ends up with the gate of the later change.
 func TestGatesOutOfOrder(t *testing.T) {
+	var w *world
 	for name, other := range map[string]func(ctx context.Context, s *users.Service, uid string) error{
 		"enabled": func(ctx context.Context, s *users.Service, uid string) error {
 			_, err := s.SetDisabled(ctx, uid, false)
@@ -89,11 +98,19 @@ func TestGatesOutOfOrder(t *testing.T) {
 		"signed out of one sign-in": func(ctx context.Context, s *users.Service, uid string) error {
 			return s.EndSession(ctx, uid, time.Now())
 		},
+		"signed out of one device": func(ctx context.Context, s *users.Service, uid string) error {
+			signIn := store.SignInTime(time.Now())
+			u, _, err := w.store.RecordSignIn(ctx, uid, store.Seen{SignIn: signIn, At: signIn})
+			if err != nil {
+				return err
+			}
+			return s.SignOutDevice(ctx, uid, u.Devices[0].ID())
+		},
 		"deleted": func(ctx context.Context, s *users.Service, uid string) error { return s.Erase(ctx, uid) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx := t.Context()
-			w := newWorld(t)
+			w = newWorld(t)
 			u, err := w.steady().Create(ctx, ada)
 			if err != nil {
 				t.Fatal(err)
@@ -111,7 +128,7 @@ func TestGatesOutOfOrder(t *testing.T) {
 			want := internalapi.Gate{UID: u.UID}
 			if now, err := w.store.User(ctx, u.UID); err == nil {
 				want = internalapi.Gate{UID: u.UID, Exists: true, Disabled: !now.Active(), ValidAfter: now.ValidAfter,
-					Ended: now.Ended, Blocked: now.Blocked}
+					Ended: now.Ended, SignedOut: now.SignedOut, Blocked: now.Blocked}
 			} else if !errors.Is(err, problem.ErrNotFound) {
 				t.Fatal(err)
 			}

@@ -33,24 +33,60 @@ func (s *Service) EndSession(ctx context.Context, uid string, authTime time.Time
 	return s.pushGate(ctx, u)
 }
 
-// EndOtherSessions ends all sign-ins of a user but the one at authTime.
+// EndOtherSessions ends all sign-ins of a user but the one at authTime. Their devices keep their data.
 func (s *Service) EndOtherSessions(ctx context.Context, uid string, authTime time.Time) error {
-	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime))
+	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime), false)
 	if err != nil {
 		return err
 	}
 	return s.pushGate(ctx, u)
 }
 
-// RecordSignIn records a sign-in of u when it makes its first call. It asks the sign-in system whether it has ended
-// earlier sign-ins, as it does when the password or the address changes, and ends them here, too. After an error the
-// sign-in is not recorded, so the next call tries again.
-func (s *Service) RecordSignIn(ctx context.Context, u store.User, authTime time.Time) (store.User, error) {
+// SignOutOthers signs a user out everywhere but at the sign-in at authTime: the other devices delete their data. It also
+// revokes all refresh tokens in the sign-in system, that of authTime included, whose user must sign in again within the
+// hour.
+func (s *Service) SignOutOthers(ctx context.Context, uid string, authTime time.Time) error {
+	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime), true)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
+}
+
+// SignOutDevice signs a user out on one device, which deletes its data. An unknown device is a problem of kind NotFound.
+func (s *Service) SignOutDevice(ctx context.Context, uid, device string) error {
+	u, err := s.deps.Store.SignOutDevice(ctx, uid, device)
+	if err != nil {
+		return err
+	}
+	return s.pushGate(ctx, u)
+}
+
+// RecordSignIn records a use of a sign-in of u, which is due. The first call of a sign-in asks the sign-in system whether
+// it has ended earlier sign-ins, as it does when the password or the address changes, and ends them here, too. After an
+// error the sign-in is not recorded, so the next call tries again. Another device is announced on the user's devices.
+func (s *Service) RecordSignIn(ctx context.Context, u store.User, seen store.Seen) (store.User, error) {
+	if u.IsNewSignIn(seen.SignIn) {
+		var err error
+		if u, err = s.endEarlier(ctx, u, seen.SignIn); err != nil {
+			return u, err
+		}
+	}
+	u, added, err := s.deps.Store.RecordSignIn(ctx, u.UID, seen)
+	if err == nil && added && len(u.Devices) > 1 {
+		if err := s.deps.Realtime.SignedIn(ctx, u.UID); err != nil {
+			s.deps.Log.WarnContext(ctx, "a new sign-in could not be announced", "uid", u.UID, "error", err)
+		}
+	}
+	return u, err
+}
+
+// endEarlier ends the sign-ins of u that the sign-in system has ended.
+func (s *Service) endEarlier(ctx context.Context, u store.User, signIn chat.Micros) (store.User, error) {
 	account, err := s.deps.Accounts.Get(ctx, u.UID)
 	if err != nil {
 		return u, err
 	}
-	signIn := store.SignInTime(authTime)
 	switch at := endedBefore(account, signIn); {
 	case at > u.ValidAfter:
 		if u, err = s.deps.Store.EndSessions(ctx, u.UID, at); err == nil {
@@ -59,10 +95,7 @@ func (s *Service) RecordSignIn(ctx context.Context, u store.User, authTime time.
 	case at > 0 && at == u.ValidAfter && len(u.SignIns) == 0:
 		err = s.pushGate(ctx, u) // an attempt that changed the store may have failed to send the gate
 	}
-	if err != nil {
-		return u, err
-	}
-	return s.deps.Store.RecordSignIn(ctx, u.UID, signIn)
+	return u, err
 }
 
 // endedBefore returns the time before which the sign-in system has ended the sign-ins of an account; 0: it has not

@@ -123,6 +123,9 @@ func (r fusedRealtime) Gone(context.Context, string) error {
 func (r fusedRealtime) ProfileChanged(context.Context, string) error {
 	return r.call(func() error { return nil })
 }
+func (r fusedRealtime) SignedIn(context.Context, string) error {
+	return r.call(func() error { return nil })
+}
 func (r fusedRealtime) Purge(context.Context, internalapi.Purge) (internalapi.Purged, error) {
 	return internalapi.Purged{Complete: true}, r.call(func() error { return nil })
 }

@@ -283,6 +283,11 @@ func (n noCalls) Corrected(context.Context, []delivery.Delivered) error {
 	return nil
 }
 
+func (n noCalls) SignedIn(context.Context, string) error {
+	n.t.Error("persist called realtime/")
+	return nil
+}
+
 // serve starts one instance with stand-ins that count. It returns the instance, the URL of its WebSocket, and another
 // client of its Redis.
 func serve(t *testing.T, meter *Meter) (*server.Server, string, redis.UniversalClient) {

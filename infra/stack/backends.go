@@ -225,5 +225,8 @@ func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	for _, t := range u.Ended {
 		out.Ended = append(out.Ended, t.Time())
 	}
+	for _, t := range u.SignedOut {
+		out.SignedOut = append(out.SignedOut, t.Time())
+	}
 	return out, nil
 }

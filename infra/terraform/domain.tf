@@ -23,6 +23,11 @@ locals {
   # https://cloud.google.com/load-balancing/docs/https#x-forwarded-for_header
   proxies = local.domain_serves ? 2 : 1
 
+  # The header in which the load balancer sends a rough place of the client, for the list of a user's devices. It replaces
+  # one that the client has sent. Cloud Run alone supplies no place, and then no header is trusted.
+  # https://cloud.google.com/load-balancing/docs/https/custom-headers
+  place_header = local.domain_serves ? "X-Client-Place" : ""
+
   # The functions that browsers call.
   public_functions = {
     signup        = module.signup.name
@@ -174,6 +179,8 @@ resource "google_compute_backend_service" "domain" {
   name                  = each.key
   load_balancing_scheme = "EXTERNAL_MANAGED"
   security_policy       = each.value.limit == null ? null : google_compute_security_policy.domain[each.value.limit].id
+
+  custom_request_headers = local.place_header == "" ? [] : ["${local.place_header}:{client_city}, {client_region}"]
 
   backend {
     group = google_compute_region_network_endpoint_group.domain[each.key].id

@@ -98,6 +98,7 @@ locals {
     SIGNUPS_HOURLY           = tostring(var.signups_hourly)
     PEOPLE_LISTED_PER_HOUR   = tostring(var.people_listed_hourly)
     PROXIES                  = tostring(local.proxies)
+    PLACE_HEADER             = local.place_header
     REGION                   = var.region
     COST_CAP_PERCENT         = tostring(local.cost_cap ? var.cost_cap_percent : 0)
     PROBER                   = google_service_account.prober.email

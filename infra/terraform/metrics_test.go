@@ -19,6 +19,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/signins"
 )
 
 // exported returns the counters that realtime logs, as part.name.
@@ -26,7 +27,7 @@ func exported() map[string]bool {
 	names := map[string]bool{}
 	for _, m := range counter.Walk(server.AllCounters{Session: new(session.Counters), Inbox: new(inbox.Counters),
 		Settle: new(settle.Counters), Gate: new(gate.Counters), Presence: new(presence.Counters),
-		Redissub: new(redissub.Counters)}) {
+		Redissub: new(redissub.Counters), SignIns: new(signins.Counters)}) {
 		names[m.Part+"."+m.Name] = true
 	}
 	return names

@@ -63,6 +63,7 @@ locals {
     MAX_SOCKETS          = tostring(local.sockets_per_instance)
     WATCHED_HOURLY       = tostring(var.watched_hourly)
     PROXIES              = tostring(local.proxies)
+    PLACE_HEADER         = local.place_header
     STRANGER_MESSAGES    = tostring(var.stranger_messages)
     STRANGER_BYTES       = tostring(var.stranger_bytes)
     NEW_PEOPLE_PER_DAY   = tostring(var.new_people_per_day)

@@ -40,6 +40,7 @@ func TestRealtimeSettings(t *testing.T) {
 		"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
 		"FIRESTORE_EMULATOR_HOST":     "refused on Cloud Run",
 		"PUBSUB_EMULATOR_HOST":        "refused on Cloud Run",
+		"PLACE_HEADER":                "only a load balancer supplies places",
 	})
 }
 
@@ -56,6 +57,7 @@ func TestFunctionSettings(t *testing.T) {
 			"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
 			"FIRESTORE_EMULATOR_HOST":     "refused on Cloud Run",
 			"PUBSUB_EMULATOR_HOST":        "refused on Cloud Run",
+			"PLACE_HEADER":                "only a load balancer supplies places",
 		})
 	}
 }

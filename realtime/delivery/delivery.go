@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 )
 
 // Versions of the data. This package reads both, and writes VersionChanges only if there are changes: a program that
@@ -32,6 +33,7 @@ type Batch struct {
 	Delivered []Delivered `json:"delivered,omitempty"`
 	Changed   []Changed   `json:"changed,omitempty"`
 	Read      []Read      `json:"read,omitempty"`
+	Seen      []Seen      `json:"seen,omitempty"` // a program that does not know of them ignores them
 }
 
 // Delivered is a message that a device of its recipient has stored and acknowledged.
@@ -57,6 +59,14 @@ type Read struct {
 	At           chat.Micros `json:"at"`
 }
 
+// Seen is the use of a sign-in: it has opened a socket.
+type Seen struct {
+	UID    string      `json:"uid"`
+	SignIn chat.Micros `json:"sign_in"` // auth_time
+	At     chat.Micros `json:"at"`
+	useragent.Client
+}
+
 // Encode returns b as the data of a Pub/Sub message, with its version.
 func (b Batch) Encode() ([]byte, error) {
 	b.V = version(len(b.Changed))
@@ -77,6 +87,7 @@ type Raw struct {
 	Delivered []json.RawMessage `json:"delivered"`
 	Changed   []json.RawMessage `json:"changed"`
 	Read      []json.RawMessage `json:"read"`
+	Seen      []json.RawMessage `json:"seen"`
 }
 
 // Encode returns r as the data of a Pub/Sub message, with its version. The entries must be valid JSON.
@@ -120,6 +131,18 @@ func Decode(data []byte) (Raw, error) {
 		return Raw{}, fmt.Errorf("delivery: data has version %d, this program reads versions up to %d", r.V, VersionChanges)
 	}
 	return r, nil
+}
+
+// DecodeSeen decodes and checks one entry of Raw.Seen.
+func DecodeSeen(raw json.RawMessage) (Seen, error) {
+	var s Seen
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return Seen{}, fmt.Errorf("delivery: entry is not the use of a sign-in: %w", err)
+	}
+	if !chat.ValidUID(s.UID) || s.SignIn <= 0 || s.At <= 0 || !s.Client.Valid() {
+		return Seen{}, fmt.Errorf("use of a sign-in of %.140q: a field is not valid", s.UID)
+	}
+	return s, nil
 }
 
 // DecodeDelivered decodes and checks one entry of Raw.Delivered.

@@ -33,6 +33,7 @@ type Gate struct {
 	Disabled   bool
 	ValidAfter time.Time   // tokens of sign-ins before it are invalid (compared in whole seconds); zero: all are valid
 	Ended      []time.Time // later sign-ins (auth_time, in whole seconds) whose tokens are invalid, too
+	SignedOut  []time.Time // those of the ended sign-ins whose device was signed out on purpose
 	Blocked    []string    // uids that may not write to the user
 }
 
@@ -40,24 +41,26 @@ type Gate struct {
 func (g Gate) Blocks(uid string) bool { return slices.Contains(g.Blocked, uid) }
 
 // Admit reports whether the user may hold a socket with a token whose auth_time is authTime. If not, the error is
-// problem.ErrDeleted, problem.ErrDisabled or problem.ErrTokenEnded.
+// problem.ErrDeleted, problem.ErrDisabled, problem.ErrSignedOut or problem.ErrTokenEnded.
 func (g Gate) Admit(authTime time.Time) error {
+	isIt := func(t time.Time) bool { return t.Unix() == authTime.Unix() }
 	switch {
 	case !g.Exists:
 		return problem.ErrDeleted
 	case g.Disabled:
 		return problem.ErrDisabled
-	case !g.ValidAfter.IsZero() && authTime.Unix() < g.ValidAfter.Unix():
-		return problem.ErrTokenEnded
-	case slices.ContainsFunc(g.Ended, func(t time.Time) bool { return t.Unix() == authTime.Unix() }):
-		return problem.ErrTokenEnded
+	case (g.ValidAfter.IsZero() || authTime.Unix() >= g.ValidAfter.Unix()) && !slices.ContainsFunc(g.Ended, isIt):
+		return nil
+	case slices.ContainsFunc(g.SignedOut, isIt):
+		return problem.ErrSignedOut
 	}
-	return nil
+	return problem.ErrTokenEnded
 }
 
 func (g Gate) equal(o Gate) bool {
 	return g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter.Equal(o.ValidAfter) &&
-		slices.EqualFunc(g.Ended, o.Ended, time.Time.Equal) && slices.Equal(g.Blocked, o.Blocked)
+		slices.EqualFunc(g.Ended, o.Ended, time.Time.Equal) &&
+		slices.EqualFunc(g.SignedOut, o.SignedOut, time.Time.Equal) && slices.Equal(g.Blocked, o.Blocked)
 }
 
 // Source reads gates from the users' documents.
@@ -204,8 +207,8 @@ func (g *Gates) Changes() int {
 	return g.changes
 }
 
-// Keep decodes the fields of gate:{uid} that a script has read (exists, disabled, valid_after, ended, blocked), and
-// keeps the gate like one that Get has read. changes is what Changes returned before the script ran. The error says
+// Keep decodes the fields of gate:{uid} that a script has read (exists, disabled, valid_after, ended, blocked,
+// signed_out), and keeps the gate like one that Get has read. changes is what Changes returned before the script ran. The error says
 // that another program has written the key; Get then returns the right gate.
 func (g *Gates) Keep(uid string, values []any, changes int) (Gate, error) {
 	gate, err := decode(values)
@@ -317,7 +320,7 @@ func (g *Gates) Changed(ctx context.Context, uid string, gate Gate) error {
 }
 
 // fields are the fields of gate:{uid}.
-var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked"}
+var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked", "signed_out"}
 
 var errMissing = errors.New("gate: not in redis")
 
@@ -328,15 +331,20 @@ func encode(g Gate) []any {
 	if !g.ValidAfter.IsZero() {
 		micros = g.ValidAfter.UnixMicro()
 	}
-	ended := make([]int64, len(g.Ended))
-	for i, t := range g.Ended {
-		ended[i] = t.Unix()
-	}
 	blocked := g.Blocked
 	if blocked == nil {
 		blocked = []string{}
 	}
-	return []any{flag[g.Exists], flag[g.Disabled], micros, list(ended), list(blocked)}
+	return []any{flag[g.Exists], flag[g.Disabled], micros, list(seconds(g.Ended)), list(blocked),
+		list(seconds(g.SignedOut))}
+}
+
+func seconds(times []time.Time) []int64 {
+	list := make([]int64, len(times))
+	for i, t := range times {
+		list[i] = t.Unix()
+	}
+	return list
 }
 
 // list returns a JSON array.
@@ -348,6 +356,16 @@ func list[T string | int64](values []T) []byte {
 	return b
 }
 
+// times decodes a list of seconds.
+func times(text string) (out []time.Time, err error) {
+	var list []int64
+	err = json.Unmarshal([]byte(text), &list)
+	for _, sec := range list {
+		out = append(out, time.Unix(sec, 0).UTC())
+	}
+	return out, err
+}
+
 // decode is the inverse of encode. The error is errMissing if there is no gate.
 func decode(values []any) (Gate, error) {
 	if len(values) != len(fields) {
@@ -356,7 +374,7 @@ func decode(values []any) (Gate, error) {
 	if values[0] == nil {
 		return Gate{}, errMissing
 	}
-	var s [5]string
+	var s [6]string
 	for i, v := range values {
 		s[i], _ = v.(string)
 	}
@@ -368,12 +386,13 @@ func decode(values []any) (Gate, error) {
 	if micros != 0 {
 		g.ValidAfter = time.UnixMicro(micros).UTC()
 	}
-	var ended []int64
-	if err := json.Unmarshal([]byte(s[3]), &ended); err != nil {
+	if g.Ended, err = times(s[3]); err != nil {
 		return Gate{}, fmt.Errorf("decode gate: ended: %w", err)
 	}
-	for _, sec := range ended {
-		g.Ended = append(g.Ended, time.Unix(sec, 0).UTC())
+	if s[5] != "" { // missing in a gate that an older version has written
+		if g.SignedOut, err = times(s[5]); err != nil {
+			return Gate{}, fmt.Errorf("decode gate: signed_out: %w", err)
+		}
 	}
 	if err := json.Unmarshal([]byte(s[4]), &g.Blocked); err != nil {
 		return Gate{}, fmt.Errorf("decode gate: blocked: %w", err)

@@ -317,7 +317,12 @@ func TestAdmit(t *testing.T) {
 			problem.ErrTokenEnded},
 		"ended, with a fraction": {gate.Gate{Exists: true, Ended: []time.Time{since}}, since.Add(900 * time.Millisecond),
 			problem.ErrTokenEnded},
-		"another one ended": {gate.Gate{Exists: true, Ended: []time.Time{since}}, since.Add(-time.Second), nil},
+		"a device that was signed out": {gate.Gate{Exists: true, Ended: []time.Time{since}, SignedOut: []time.Time{since}},
+			since, problem.ErrSignedOut},
+		"signed out, and the list was full": {gate.Gate{Exists: true, ValidAfter: since.Add(time.Second),
+			SignedOut: []time.Time{since}}, since, problem.ErrSignedOut},
+		"signed out, but not ended": {gate.Gate{Exists: true, SignedOut: []time.Time{since}}, since, nil},
+		"another one ended":         {gate.Gate{Exists: true, Ended: []time.Time{since}}, since.Add(-time.Second), nil},
 	} {
 		if err := c.gate.Admit(c.at); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)

@@ -64,6 +64,11 @@ func (c *Client) ProfileChanged(ctx context.Context, uid string) error {
 	return c.call(ctx, http.MethodPost, ProfilePath, Profile{UID: uid}, nil)
 }
 
+// SignedIn implements API.
+func (c *Client) SignedIn(ctx context.Context, uid string) error {
+	return c.call(ctx, http.MethodPost, ProfilePath, Profile{UID: uid, Own: true}, nil)
+}
+
 // Purge implements API.
 func (c *Client) Purge(ctx context.Context, p Purge) (Purged, error) {
 	var done Purged

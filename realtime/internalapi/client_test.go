@@ -94,11 +94,14 @@ func TestClient(t *testing.T) {
 	c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL + "/", Tokens: tokens{}})
 	ctx := t.Context()
 	g := internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5,
-		Ended: []chat.Micros{7}, Blocked: []string{"eve"}}
+		Ended: []chat.Micros{7}, SignedOut: []chat.Micros{7}, Blocked: []string{"eve"}}
 	if err := c.GateChanged(ctx, g); err != nil {
 		t.Error(err)
 	}
 	if err := c.ProfileChanged(ctx, "ada"); err != nil {
+		t.Error(err)
+	}
+	if err := c.SignedIn(ctx, "ada"); err != nil {
 		t.Error(err)
 	}
 	if err := c.Gone(ctx, "ada"); err != nil {
@@ -117,8 +120,9 @@ func TestClient(t *testing.T) {
 	auth := "Bearer token-for-" + srv.URL
 	want := []seen{
 		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true,
-			"valid_after": 5.0, "ended": []any{7.0}, "blocked": []any{"eve"}}},
+			"valid_after": 5.0, "ended": []any{7.0}, "signed_out": []any{7.0}, "blocked": []any{"eve"}}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada"}},
+		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada", "own": true}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},
 		{"POST", "/internal/corrected", auth, map[string]any{"messages": []any{map[string]any{
 			"id": "019a0000-0000-7000-8000-000000000001", "conversation": "ada~bob", "from": "ada", "to": "bob",

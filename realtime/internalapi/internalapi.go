@@ -52,13 +52,14 @@ type Gate struct {
 	Disabled   bool          `json:"disabled"`
 	ValidAfter chat.Micros   `json:"valid_after"` // sign-ins before this time are no longer valid; 0: all are
 	Ended      []chat.Micros `json:"ended"`       // later sign-ins that are no longer valid either
+	SignedOut  []chat.Micros `json:"signed_out"`  // those of the ended ones whose device was signed out on purpose
 	Blocked    []string      `json:"blocked"`     // users whose messages this user refuses
 }
 
 // Equal reports whether g and o are the same gate.
 func (g Gate) Equal(o Gate) bool {
 	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter &&
-		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.Blocked, o.Blocked)
+		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.SignedOut, o.SignedOut) && slices.Equal(g.Blocked, o.Blocked)
 }
 
 // Check reports a uid that is not valid.
@@ -72,9 +73,11 @@ type Gone struct {
 // Check reports a uid that is not valid.
 func (g Gone) Check() error { return checkUID(g.UID) }
 
-// Profile names a user whose public profile has changed.
+// Profile names a user whose profile has changed.
 type Profile struct {
 	UID string `json:"uid"`
+	// Own: only what the user sees has changed, so only the user's own devices get notice.
+	Own bool `json:"own,omitempty"`
 }
 
 // Check reports a uid that is not valid.
@@ -198,6 +201,10 @@ type API interface {
 	// user's own devices and the people who watch the user load it again, unless one of the two has blocked the other.
 	// It is a hint: a device that misses it shows the new profile minutes later.
 	ProfileChanged(ctx context.Context, uid string) error
+
+	// SignedIn reports that a user has signed in on another device. The user's other devices load their own profile,
+	// which names it. It is a hint like ProfileChanged.
+	SignedIn(ctx context.Context, uid string) error
 
 	// Purge withdraws messages that wait, and repeats that for what is accepted within some seconds after the call if the
 	// sender is disabled or deleted.

@@ -158,6 +158,7 @@ var (
 		"The chat is not available right now. Please try again in a moment.").WithRetry(2 * time.Second)
 	ErrUnauthenticated = New(Unauthenticated, "unauthenticated", "Please sign in to continue.")
 	ErrTokenEnded      = New(TokenEnded, "token_ended", "Your sign-in has expired. Please sign in again.")
+	ErrSignedOut       = New(TokenEnded, "signed_out", "You were signed out here from another device.")
 	ErrDisabled        = New(Forbidden, "account_disabled",
 		"This account has been disabled. Contact the operator of this chat.")
 	ErrDeleted   = New(Forbidden, "account_deleted", "This account no longer exists.")

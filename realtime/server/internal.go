@@ -15,6 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/signins"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -64,6 +65,9 @@ func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
 	for _, t := range call.Ended {
 		g.Ended = append(g.Ended, t.Time())
 	}
+	for _, t := range call.SignedOut {
+		g.SignedOut = append(g.SignedOut, t.Time())
+	}
 	if err := s.gates.Changed(r.Context(), call.UID, g); err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func (s *Server) gone(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// profileChanged serves POST /internal/profile: a user's public profile has changed.
+// profileChanged serves POST /internal/profile: a user's profile has changed.
 func (s *Server) profileChanged(w http.ResponseWriter, r *http.Request) error {
 	var call internalapi.Profile
 	if err := decodeCall(w, r, &call); err != nil {
@@ -98,7 +102,10 @@ func (s *Server) profileChanged(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = s.inboxes.PublishHint(r.Context(), call.UID, frame) // to the user's own devices
 	}
-	if err := errors.Join(err, s.presence.ProfileChanged(r.Context(), call.UID)); err != nil {
+	if !call.Own {
+		err = errors.Join(err, s.presence.ProfileChanged(r.Context(), call.UID))
+	}
+	if err != nil {
 		return problem.ErrUnavailable.WithCause(err)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -200,6 +207,7 @@ type AllCounters struct {
 	Gate     *gate.Counters     `json:"gate"`
 	Presence *presence.Counters `json:"presence"`
 	Redissub *redissub.Counters `json:"redissub"`
+	SignIns  *signins.Counters  `json:"signins"`
 }
 
 // Counters returns the counters of this instance.
@@ -211,6 +219,7 @@ func (s *Server) Counters() AllCounters {
 		Gate:     s.gates.Counters(),
 		Presence: s.presence.Counters(),
 		Redissub: s.subscriber.Counters(),
+		SignIns:  s.signIns.Counters(),
 	}
 }
 

@@ -43,6 +43,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/script"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/signins"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -92,6 +93,7 @@ type Deps struct {
 	Watched           int            // people whose presence a user may watch in an hour on this instance; default 300
 	Greetings         Greetings      // limits of sockets whose hello is not accepted yet
 	Proxies           int            // trusted proxies that append to X-Forwarded-For; see package clientaddr
+	PlaceHeader       string         // header with the place of a client; see package useragent; "": there is none
 	Limits            session.Limits // of frames; see there for the defaults
 	SocketAgeMin      time.Duration  // a socket is asked to move at a random age from this, default 45 min,
 	SocketAgeMax      time.Duration  // to this, default 55 min; Cloud Run ends it at 60 min
@@ -118,6 +120,7 @@ type Server struct {
 	presence   *presence.Presence
 	settler    *settle.Settler
 	sessions   *session.Sessions
+	signIns    *signins.Recorder
 
 	greetings greeting
 	sockets   atomic.Int64 // being served
@@ -145,12 +148,14 @@ func New(deps Deps) (*Server, error) {
 	s.presence = presence.New(deps.Redis, deps.Instance, presence.Options{Subscriber: s.subscriber, Runner: runner,
 		Gates: s.gates, Sockets: func() int { return s.sessions.Open() }, Log: log, Jitter: deps.Jitter})
 	s.gates.OnChange(s.presence.GateChanged)
+	s.signIns = signins.New(runner, deps.Publisher, log)
 	s.sessions = session.New(session.Deps{
 		Inboxes: s.inboxes, Settler: s.settler, Gates: s.gates, Presence: s.presence, Verifier: deps.Verifier,
 		Log: log, Now: deps.Now, Jitter: deps.Jitter, Limits: deps.Limits,
 		PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
 		AgeMin: deps.SocketAgeMin, AgeMax: deps.SocketAgeMax, GoawayWithin: deps.GoawayWithin,
 		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver, Announced: announced(deps),
+		Welcomed: s.signIns.Opened,
 	})
 	s.upgrader = websocket.Upgrader{
 		HandshakeTimeout: 5 * time.Second, Subprotocols: []string{wire.Subprotocol},
@@ -238,7 +243,7 @@ func (s *Server) Run(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"redissub", s.subscriber.Run}, {"inbox", s.inboxes.Run}, {"gate", s.gates.Run},
-		{"presence", s.presence.Run}, {"settle", s.settler.Run}, {"session", s.sessions.Run}, {"ready", s.becomeReady},
+		{"presence", s.presence.Run}, {"settle", s.settler.Run}, {"session", s.sessions.Run}, {"signins", s.signIns.Run}, {"ready", s.becomeReady},
 		{"report", s.report},
 	}
 	stopped := make(chan error, len(parts))

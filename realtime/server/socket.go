@@ -14,6 +14,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/clientaddr"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
+	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 )
 
 var (
@@ -75,7 +76,7 @@ func (s *Server) serveSocket(w http.ResponseWriter, r *http.Request) {
 	if conn.Subprotocol() == "" {
 		s.sessions.Refuse(conn, remote, errSubprotocol, ended)
 	} else {
-		s.sessions.Serve(conn, remote, greeted, ended)
+		s.sessions.Serve(conn, remote, useragent.Of(r, s.deps.PlaceHeader), greeted, ended)
 	}
 	handedOver = true
 }

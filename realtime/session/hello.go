@@ -7,6 +7,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
+	"github.com/phoenixchat/phoenixchat/realtime/signins"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -45,6 +46,9 @@ func (s *session) accept(f wire.ClientFrame) error {
 	s.setAlarm(alarmRotate, d.AgeMin+d.Jitter(d.AgeMax-d.AgeMin+1))
 	s.startServing()
 	s.counters.Welcomed.Add(1)
+	if d.Welcomed != nil {
+		d.Welcomed(signins.Use{UID: s.uid, AuthTime: claims.AuthTime, At: d.Now(), Client: s.client})
+	}
 	s.log().Info("socket opened")
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -54,6 +55,7 @@ type session struct {
 	began    time.Time // monotonic
 	opened   time.Time // as Deps.Now says
 
+	client  useragent.Client
 	greeted func() // reports that the hello has succeeded or failed; reader only, and nil after the report
 
 	// ctx ends with the socket. Its cause is the reason; see end.

@@ -44,6 +44,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/presence"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/settle"
+	"github.com/phoenixchat/phoenixchat/realtime/signins"
+	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
@@ -91,6 +93,9 @@ type Deps struct {
 	GoawayWithin time.Duration // time that a socket has after a rotate or resync; default 1 min
 	ResyncOver   time.Duration // time over which resyncs are spread; default 5 s
 	DrainOver    time.Duration // time over which Drain spreads its goaways; default 4 s
+
+	// Welcomed is called for each socket whose hello was accepted. It must not block. nil: nobody listens.
+	Welcomed func(signins.Use)
 }
 
 // Sessions is the set of all sockets of one instance. It is safe for concurrent use.
@@ -165,10 +170,12 @@ func (ss *Sessions) Run(ctx context.Context) error {
 
 // Serve starts to serve a socket, whose handshake must have used Metered, and returns. When the socket has ended and
 // its acks are settled, at most 5 s later, it closes conn and calls ended. The log has the client's address, remote.
-// If greeted is not nil, it is called once, when the user is known or the socket has ended.
-func (ss *Sessions) Serve(conn *websocket.Conn, remote netip.Addr, greeted, ended func()) {
+// client is the kind of the device. If greeted is not nil, it is called once, when the user is known or the socket has
+// ended.
+func (ss *Sessions) Serve(conn *websocket.Conn, remote netip.Addr, client useragent.Client, greeted, ended func()) {
 	s := newSession(ss, conn, inboundOf(conn), remote)
 	s.greeted = greeted
+	s.client = client
 	ss.mu.Lock()
 	ss.open[s] = struct{}{}
 	ss.serving++

@@ -136,6 +136,31 @@ test("the link in the email replaces a forgotten password", async ({ visitor, us
   await expect(thief.page.getByRole("alert")).toHaveText(en.auth.errors.passwordWrong);
 });
 
+test("a person sees where they are signed in, and signs out one device, which deletes its data", async ({
+  visitor,
+}) => {
+  const ann = newUser("Ann");
+  await createAccount(ann);
+  const [phone, laptop] = [await visitor("Ann’s phone"), await visitor("Ann’s laptop")];
+  await fillSignIn(phone.page, ann);
+  await expectSignedIn(phone.page);
+  // Two sign-ins within a second would be one.
+  const second = (): number => Math.floor(Date.now() / 1000);
+  const before = second();
+  await expect.poll(second).toBeGreaterThan(before);
+  await fillSignIn(laptop.page, ann);
+  await expectSignedIn(laptop.page);
+  await laptop.page.goto("/settings");
+  const section = laptop.page.getByRole("region", { name: en.settings.devices });
+  await expect(section.getByRole("listitem")).toHaveCount(2);
+  await expect(section.getByText(en.settings.deviceHere)).toBeVisible();
+  await section.getByRole("button", { name: /^Sign out .*signed in/u }).press("Enter");
+  await expect(section.getByRole("listitem")).toHaveCount(1);
+  await expect(phone.page.getByText(en.auth.reasons["signed-out"])).toBeVisible({ timeout: 5_000 });
+  await expect.poll(() => storedText(phone.page)).not.toContain(ann.username);
+  await expectSignedIn(laptop.page);
+});
+
 test("the address of a conversation opens it after signing in", async ({ visitor }) => {
   const [ann, bob] = [newUser("Ann"), newUser("Bob")];
   await Promise.all([createAccount(ann), createAccount(bob)]);

@@ -121,3 +121,4 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 type noRealtime struct{ internalapi.API }
 
 func (noRealtime) ProfileChanged(context.Context, string) error { return nil }
+func (noRealtime) SignedIn(context.Context, string) error       { return nil }

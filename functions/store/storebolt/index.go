@@ -35,6 +35,9 @@ type userRecord struct {
 	ValidAfter chat.Micros   `json:"valid_after,omitempty"`
 	Ended      []chat.Micros `json:"ended,omitempty"`
 	SignIns    []chat.Micros `json:"sign_ins,omitempty"`
+
+	SignedOut []chat.Micros  `json:"signed_out,omitempty"`
+	Devices   []store.Device `json:"devices,omitempty"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {

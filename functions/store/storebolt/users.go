@@ -168,19 +168,27 @@ func (s *Store) EndSession(ctx context.Context, uid string, signIn chat.Micros) 
 }
 
 // EndOtherSessions implements store.Users.
-func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep chat.Micros) (store.User, error) {
+func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep chat.Micros, signOut bool) (store.User, error) {
 	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
-		u.EndOtherSessions(keep)
+		u.EndOtherSessions(keep, signOut)
 		return nil
 	})
 }
 
+// SignOutDevice implements store.Users.
+func (s *Store) SignOutDevice(ctx context.Context, uid, device string) (store.User, error) {
+	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error { return u.SignOutDevice(device) })
+}
+
 // RecordSignIn implements store.Users.
-func (s *Store) RecordSignIn(ctx context.Context, uid string, signIn chat.Micros) (store.User, error) {
-	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
-		u.RecordSignIn(signIn)
+func (s *Store) RecordSignIn(ctx context.Context, uid string, seen store.Seen) (u store.User, added bool, err error) {
+	u, err = s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
+		before := *u
+		u.RecordSignIn(seen)
+		added = u.AddedDevice(before, seen)
 		return nil
 	})
+	return u, added, err
 }
 
 // SetAddress implements store.Users.

@@ -2,6 +2,7 @@ package storefirestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/prober"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
+	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 )
 
 // userDoc is users/{uid}. The realtime service reads disabled, valid_after, ended and blocked to fill a gate. A field
@@ -42,6 +44,34 @@ type userDoc struct {
 	ValidAfter chat.Micros   `firestore:"valid_after"`
 	Ended      []chat.Micros `firestore:"ended"`
 	SignIns    []chat.Micros `firestore:"sign_ins"`
+	SignedOut  []chat.Micros `firestore:"signed_out,omitempty"`
+	Devices    []deviceDoc   `firestore:"devices,omitempty"`
+}
+
+// deviceDoc is a store.Device in userDoc.
+type deviceDoc struct {
+	First   chat.Micros   `firestore:"first"`
+	Last    chat.Micros   `firestore:"last"`
+	SignIns []chat.Micros `firestore:"sign_ins"`
+	Browser string        `firestore:"browser,omitempty"`
+	System  string        `firestore:"system,omitempty"`
+	Place   string        `firestore:"place,omitempty"`
+}
+
+func deviceDocs(list []store.Device) (docs []deviceDoc) {
+	for _, d := range list {
+		docs = append(docs, deviceDoc{First: d.First, Last: d.Last, SignIns: d.SignIns, Browser: d.Client.Browser,
+			System: d.Client.System, Place: d.Client.Place})
+	}
+	return docs
+}
+
+func devicesOf(docs []deviceDoc) (list []store.Device) {
+	for _, d := range docs {
+		list = append(list, store.Device{First: d.First, Last: d.Last, SignIns: d.SignIns,
+			Client: useragent.Client{Browser: d.Browser, System: d.System, Place: d.Place}})
+	}
+	return list
 }
 
 func docOf(u store.User) userDoc {
@@ -51,7 +81,8 @@ func docOf(u store.User) userDoc {
 			u.DisplayName), CreatedAt: u.CreatedAt, LastActiveAt: u.LastActiveAt, Admin: u.Admin,
 		Disabled: u.Disabled, Blocked: u.Blocked, ErasingAt: u.ErasingAt,
 		Email: u.Email, EmailVerified: u.EmailVerified, EmailAt: u.EmailAt,
-		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns,
+		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns, SignedOut: u.SignedOut,
+		Devices: deviceDocs(u.Devices),
 		Renamed: u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
 }
 
@@ -60,7 +91,8 @@ func (d userDoc) user(uid string) store.User {
 		LastActiveAt: d.LastActiveAt,
 		Admin:        d.Admin, Disabled: d.Disabled, Blocked: d.Blocked, ErasingAt: d.ErasingAt,
 		Email: d.Email, EmailVerified: d.EmailVerified, EmailAt: d.EmailAt,
-		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns,
+		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns, SignedOut: d.SignedOut,
+		Devices: devicesOf(d.Devices),
 		Renamed: d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
 }
 
@@ -278,19 +310,37 @@ func (s *Store) EndSession(ctx context.Context, uid string, signIn chat.Micros) 
 }
 
 // EndOtherSessions implements store.Users.
-func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep chat.Micros) (store.User, error) {
+func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep chat.Micros, signOut bool) (store.User, error) {
 	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
-		u.EndOtherSessions(keep)
+		u.EndOtherSessions(keep, signOut)
 		return nil
 	})
 }
 
+// SignOutDevice implements store.Users.
+func (s *Store) SignOutDevice(ctx context.Context, uid, device string) (store.User, error) {
+	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error { return u.SignOutDevice(device) })
+}
+
+// errNotDue ends a transaction that has nothing to write.
+var errNotDue = errors.New("the use of the sign-in is recorded already")
+
 // RecordSignIn implements store.Users.
-func (s *Store) RecordSignIn(ctx context.Context, uid string, signIn chat.Micros) (store.User, error) {
-	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
-		u.RecordSignIn(signIn)
+func (s *Store) RecordSignIn(ctx context.Context, uid string, seen store.Seen) (u store.User, added bool, err error) {
+	var now store.User
+	u, err = s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
+		before := *u
+		u.RecordSignIn(seen)
+		now, added = *u, u.AddedDevice(before, seen)
+		if !before.IsDue(seen) {
+			return errNotDue
+		}
 		return nil
 	})
+	if errors.Is(err, errNotDue) {
+		return now, false, nil
+	}
+	return u, added, err
 }
 
 // SetAddress implements store.Users.

@@ -49,7 +49,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"last admin", testLastAdmin},
 		{"concurrent last admins", testConcurrentLastAdmins},
 		{"sessions and activity", testSessions},
-		{"sign-ins", testSignIns},
+		{"sign-ins", testSignIns}, {"devices", testDevices},
 		{"addresses", testAddresses},
 		{"save", testSave},
 		{"ids of others", testIDsOfOthers},

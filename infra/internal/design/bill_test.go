@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/cost"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
+	"github.com/phoenixchat/phoenixchat/realtime/signins"
 )
 
 // The list prices are those of the costs in the runbook.
@@ -61,6 +63,8 @@ func TestBill(t *testing.T) {
 		{what: "read marks: a conversation each", writes: marks, bytes: flushes * leastMessage, calls: flushes},
 		{what: "gates of unknown and of watched users", reads: unknown + watched},
 		{what: "the archive, before strangers are refused", reads: asked},
+		{what: "uses of sign-ins: of sockets, each alone in a batch, and of calls", reads: signins.MaxDue + store.MaxDevices,
+			writes: signins.MaxDue + store.MaxDevices, calls: signins.MaxDue, bytes: signins.MaxDue * leastMessage},
 	}
 	bill = append(bill, callsOfUser(functions)...)
 	sum := 0.0
@@ -68,7 +72,7 @@ func TestBill(t *testing.T) {
 		sum += i.dollars()
 		t.Logf("$%.5f  %s", i.dollars(), i.what)
 	}
-	t.Logf("$%.5f  in all", sum)
+	t.Logf("$%.6f  in all", sum)
 	if sum > mostOfAMinute {
 		t.Errorf("one user can cost $%.5f in a minute, want at most $%.2f", sum, mostOfAMinute)
 	}

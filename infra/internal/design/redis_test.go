@@ -46,7 +46,7 @@ func TestRedisKeys(t *testing.T) {
 	have := map[string]bool{}
 	for _, dir := range packages(t, "realtime") {
 		s := parse(t, dir)
-		if !s.imports("/go-redis/v9") {
+		if !s.imports("/go-redis/v9") && !s.imports("/realtime/script") {
 			continue
 		}
 		for name, e := range s.consts {

@@ -43,6 +43,7 @@ type config struct {
 	maxSockets       int
 	watchedHourly    int
 	proxies          int
+	placeHeader      string
 	limits           inbox.Limits
 	ageMin, ageMax   time.Duration
 	logLevel         slog.Level
@@ -127,6 +128,9 @@ var settings = env.Settings[config]{
 			}
 			return nil
 		}},
+	{Name: "PLACE_HEADER",
+		About: "header in which the load balancer sends the place of a client; default: none, and devices have no place",
+		Read:  func(c *config, v string) error { c.placeHeader = v; return nil }},
 	{Name: "TOPIC", Default: "delivery-acks", About: "Pub/Sub topic for delivered messages",
 		Read: func(c *config, v string) error { c.topic = v; return nil }},
 	{Name: "CLIENT_DIR", Default: "/client", About: "folder of the built web client",

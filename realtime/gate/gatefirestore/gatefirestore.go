@@ -1,6 +1,6 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
-// disabled (bool), valid_after (microseconds or a timestamp), ended (array of microseconds) and blocked (array of
-// uids), and who has written to whom from conversations/{id}, with the field writers (array of uids). A user without
+// disabled (bool), valid_after (microseconds or a timestamp), ended and signed_out (arrays of microseconds) and
+// blocked (array of uids), and who has written to whom from conversations/{id}, with the field writers (array of uids). A user without
 // a document does not exist.
 package gatefirestore
 
@@ -90,11 +90,17 @@ func fromDocument(data map[string]any) gate.Gate {
 		g.ValidAfter = v.UTC()
 	}
 	g.Blocked = texts(data["blocked"])
-	ended, _ := data["ended"].([]any)
-	for _, v := range ended {
+	g.Ended, g.SignedOut = times(data["ended"]), times(data["signed_out"])
+	return g
+}
+
+// times returns the times in an array of microseconds.
+func times(v any) (out []time.Time) {
+	list, _ := v.([]any)
+	for _, v := range list {
 		if at, ok := v.(int64); ok {
-			g.Ended = append(g.Ended, chat.Micros(at).Time())
+			out = append(out, chat.Micros(at).Time())
 		}
 	}
-	return g
+	return out
 }

@@ -6,13 +6,14 @@ local disabled    = ARGV[2] -- "1" or "0"
 local valid_after = ARGV[3] -- microseconds
 local ended       = ARGV[4] -- JSON array of sign-in times in seconds
 local blocked     = ARGV[5] -- JSON array of uids
-local expire_ms   = ARGV[6]
-local channel     = ARGV[7]
-local uid         = ARGV[8]
+local signed_out  = ARGV[6] -- JSON array of sign-in times in seconds
+local expire_ms   = ARGV[7]
+local channel     = ARGV[8]
+local uid         = ARGV[9]
 
 redis.call('DEL', gate_key)
 redis.call('HSET', gate_key, 'exists', exists, 'disabled', disabled, 'valid_after', valid_after, 'ended', ended,
-  'blocked', blocked)
+  'blocked', blocked, 'signed_out', signed_out)
 redis.call('PEXPIRE', gate_key, expire_ms)
 redis.call('PUBLISH', channel, uid)
 return 1

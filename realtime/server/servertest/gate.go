@@ -59,6 +59,9 @@ func (in *Instance) ChangeGate(ctx context.Context, uid string, g gate.Gate) err
 	for _, signIn := range g.Ended {
 		call.Ended = append(call.Ended, chat.MicrosOf(signIn))
 	}
+	for _, signIn := range g.SignedOut {
+		call.SignedOut = append(call.SignedOut, chat.MicrosOf(signIn))
+	}
 	if w := in.Call(ctx, http.MethodPost, internalapi.GatePath, ServiceToken, call); w.Code != http.StatusNoContent {
 		return fmt.Errorf("POST %s: %d %s", internalapi.GatePath, w.Code, w.Body)
 	}

@@ -43,6 +43,9 @@ export function remedyFor(code: number, errorCode: string, retryAfterMs: number 
     case "unauthenticated":
     case "token_ended":
       return { kind: "fresh-token" };
+    case "signed_out":
+      // Not with a fresh one: the sign-in system may refuse it, and the page would not learn why.
+      return { kind: "retry", notBeforeMs: 0 };
     case "socket_replaced":
       return { kind: "stand-aside" };
   }

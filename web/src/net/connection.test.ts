@@ -268,6 +268,22 @@ describe("a connection", () => {
     expect(platform.opened.length).toBe(2);
   });
 
+  test("that was signed out ends once the server says so of the present token, and not of an older socket", async () => {
+    const socket = await connected();
+    socket.deliver({ type: "error", code: "signed_out", message: "x" });
+    socket.drop(4401);
+    await clock.advance(1_000);
+    expect(ended).toEqual([]);
+    // Not with a fresh token, which the sign-in system may refuse.
+    expect(asked).toEqual([false, false]);
+    last().accept();
+    last().deliver({ type: "error", code: "signed_out", message: "x" });
+    last().drop(4401);
+    await clock.advance(60_000);
+    expect(ended).toEqual(["signed-out"]);
+    expect(platform.opened.length).toBe(2);
+  });
+
   test("does not take a token that is not accepted for an ended sign-in", async () => {
     await connected();
     for (let i = 0; i < 3; i++) {

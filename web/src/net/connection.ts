@@ -31,11 +31,14 @@ export interface Token {
 }
 
 /** The sign-in is not valid any more. */
+/** Why a sign-in has ended. After "signed-out", nothing may stay on this device. */
+export type EndReason = "ended" | "signed-out" | "disabled" | "deleted";
+
 export class SignInEnded extends Error {
   override readonly name = "SignInEnded";
-  readonly reason: "ended" | "disabled" | "deleted";
+  readonly reason: EndReason;
 
-  constructor(reason: "ended" | "disabled" | "deleted") {
+  constructor(reason: EndReason) {
     super(`the sign-in has ended: ${reason}`);
     this.reason = reason;
   }
@@ -64,7 +67,7 @@ export interface ConnectionHandlers {
   /** `link` has ended. If it was the one to send on, there is none until the next onLive. */
   onEnded(link: Link): void;
   /** The account may not connect any more. The connection has stopped. */
-  onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
+  onSignInEnded(reason: EndReason): void;
 }
 
 const FIRST_WAIT_MS = 500;
@@ -264,6 +267,12 @@ export class Connection {
       this.signInEnded(remedy.reason);
       return;
     }
+    // A device that was signed out deletes its data. The token of an older socket may be that of a sign-in that this one
+    // has replaced, so only the answer to the present token counts.
+    if (wasNext && end.errorCode === "signed_out") {
+      this.signInEnded("signed-out");
+      return;
+    }
     if (remedy.kind === "fresh-token") {
       // The server has ended this sign-in: another token of it does not help.
       if (wasNext && this.hasFresh && (end.errorCode === "token_ended" || end.code === CloseCode.tokenEnded)) {
@@ -306,7 +315,7 @@ export class Connection {
     this.handlers.onState(state);
   }
 
-  private signInEnded(reason: "ended" | "disabled" | "deleted"): void {
+  private signInEnded(reason: EndReason): void {
     this.stop();
     this.handlers.onSignInEnded(reason);
   }

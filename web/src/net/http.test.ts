@@ -122,16 +122,19 @@ describe("calls", () => {
     expect(open.seen.length).toBe(1);
   });
 
-  test("mean the end of the sign-in if the server has ended it, which another token does not change", async () => {
-    const ended = answer(401, { code: "token_ended", detail: "x" });
-    const { http, seen } = api([ended, ended, answer(200, {})]);
-    await expect(http.json({ method: "GET", path: "x" })).rejects.toThrow(SignInEnded);
-    expect(seen.length).toBe(2);
-    // A call with a token of an earlier sign-in is about that sign-in, and is not repeated with another token.
-    const old = api([ended, answer(200, {})]);
-    expect(await problem(old.http.text({ method: "POST", path: "x", token: "old" }))).toMatchObject({ status: 401 });
-    expect(old.seen.map((r) => r.headers["authorization"])).toEqual(["Bearer old"]);
-  });
+  test.each(["token_ended", "signed_out"])(
+    "mean the end of the sign-in if the server has ended it: %s",
+    async (code) => {
+      const ended = answer(401, { code, detail: "x" });
+      const { http, seen } = api([ended, ended, answer(200, {})]);
+      await expect(http.json({ method: "GET", path: "x" })).rejects.toThrow(SignInEnded);
+      expect(seen.length).toBe(2);
+      // A call with a token of an earlier sign-in is about that sign-in, and is not repeated with another token.
+      const old = api([ended, answer(200, {})]);
+      expect(await problem(old.http.text({ method: "POST", path: "x", token: "old" }))).toMatchObject({ status: 401 });
+      expect(old.seen.map((r) => r.headers["authorization"])).toEqual(["Bearer old"]);
+    },
+  );
 
   test("are repeated with a fresh token after a 403 only if they need a claim", async () => {
     const refused = answer(403, { code: "forbidden", detail: "x" });

@@ -84,7 +84,7 @@ export class HttpApi {
         return await this.attempt(call, true);
       } catch (again) {
         // The server has ended this sign-in: another token of it does not help.
-        if (again instanceof ApiProblem && again.status === 401 && again.code === "token_ended")
+        if (again instanceof ApiProblem && again.status === 401 && ["token_ended", "signed_out"].includes(again.code))
           throw new SignInEnded("ended");
         throw again;
       }

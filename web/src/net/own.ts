@@ -67,6 +67,16 @@ export class OwnApi {
     await this.http.text({ method: "POST", path: "me/sign-out", ...(token === undefined ? {} : { token }) });
   }
 
+  /** Joins the present sign-in to the device of the one that `token` belongs to. The first call with the new sign-in. */
+  async renewSignIn(token: string): Promise<void> {
+    await this.http.text({ method: "POST", path: "me/sign-in", body: { replaces: token } });
+  }
+
+  /** Signs the user out everywhere else. Needs a sign-in within the last minutes, and another one afterwards. */
+  async signOutElsewhere(): Promise<void> {
+    await this.http.text({ method: "DELETE", path: "me/devices" });
+  }
+
   /** Ends every other sign-in of the user. Needs a sign-in within the last minutes. */
   async signOutOthers(): Promise<void> {
     await this.http.text({ method: "POST", path: "me/sign-out-others" });

@@ -113,7 +113,9 @@ const english = {
   reasons: {
     none: "",
     ended:
-      "Your sign-in has ended, for example because your password was changed. Sign in again; the data in this browser is still here.",
+      "Your sign-in has ended, for example because your password was changed. Sign in again; the data in this browser is still here. If it was not you who changed the password, choose a new one now.",
+    "signed-out":
+      "You were signed out here from another device. This browser has deleted what it had stored about your account.",
     disabled: "This account has been disabled. Ask the operator of this chat.",
     deleted: "This account no longer exists.",
     left: "Your account has been deleted. You can create a new one at any time.",

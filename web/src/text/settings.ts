@@ -56,6 +56,23 @@ const english = {
   exporting: "Collecting your data",
   exportFailed: "Your data could not be collected. Try again in a minute.",
 
+  devices: "Where you are signed in",
+  deviceName: (browser: string, system: string) =>
+    browser !== "" && system !== "" ? `${browser} on ${system}` : browser || system || "Unknown device",
+  deviceHere: "This browser",
+  deviceSince: (when: string) => `Signed in ${when}`,
+  deviceUsed: (when: string) => `last used ${when}`,
+  deviceSignOutName: (name: string, since: string) => `Sign out ${name}, signed in ${since}`,
+  deviceSignedOut: (name: string) => `${name} has been signed out.`,
+  devicesHint:
+    "A device that you sign out deletes your chats as soon as it is online. If a device was stolen, sign out everywhere else, or choose a new password.",
+  elsewhere: "Sign out everywhere else",
+  elsewhereTitle: "Sign out everywhere else?",
+  elsewhereHint:
+    "All other devices are signed out and delete your chats, with messages that have not been sent. You stay signed in here.",
+  elsewhereDo: "Sign out the others",
+  elsewhereDone: "All other devices have been signed out.",
+
   session: "This browser",
   signOut: "Sign out",
   signOutHint: "Removes everything that this browser stores about your account.",

@@ -1,5 +1,6 @@
 /** The model of one signed-in user in one tab. It connects the parts with each other. */
 import type { ArchiveApi, PublicUser } from "../../net/archive";
+import type { EndReason } from "../../net/connection";
 import type { HttpApi } from "../../net/http";
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
@@ -43,11 +44,13 @@ export interface ChatHandlers {
   /** Reports new messages of others, and own ones to which the other user has just reacted, in one tab only. */
   onReceived(messages: readonly { row: MessageRow; name: string }[], hidden: boolean): void;
   /** The account may not connect any more. */
-  onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
+  onSignInEnded(reason: EndReason): void;
   /** The user wants to sign out, or to delete the account. The session owns the account and its data. */
   signOut(): Promise<void>;
   /** Confirms the user's identity with the password. `renewed` is called when tokens of the new sign-in are available. */
   confirm(password: string, renewed: () => void): Promise<void>;
+  /** See {@link Chat}. `renewed` as for `confirm`. */
+  signOutElsewhere(password: string, renewed: () => void): Promise<void>;
   leave(password: string): Promise<void>;
 }
 
@@ -279,6 +282,10 @@ export class ChatModel implements Chat {
       if (waiting.some((row) => row.status === "waiting")) return failed("unsent");
     }
     return await outcome(() => this.handlers.signOut());
+  }
+
+  signOutElsewhere(password: string): Promise<Outcome> {
+    return outcome(() => this.handlers.signOutElsewhere(password, () => this.leader.renewToken()));
   }
 
   leave(password: string): Promise<Outcome> {

@@ -10,7 +10,7 @@
  * Two engines may run on one store (when a frozen tab thaws). They repeat work and lose nothing, because every step may
  * be repeated.
  */
-import { Connection, type ConnectionState } from "../../net/connection";
+import { Connection, type ConnectionState, type EndReason } from "../../net/connection";
 import { loadCode } from "../../platform/code";
 import type { Link } from "../../net/link";
 import type { ServerFrame } from "../../protocol/frames";
@@ -29,7 +29,7 @@ export interface EngineHandlers extends HintHandlers {
   /** Messages of others that were stored for the first time, and own ones to which the other user has just reacted. */
   onReceived(messages: readonly MessageRow[]): void;
   /** The account may not connect any more. The engine has stopped. */
-  onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
+  onSignInEnded(reason: EndReason): void;
 }
 
 export class Engine {

@@ -4,10 +4,10 @@ import type { Outcome, Problem } from "./outcome";
 
 /**
  * Why nobody is signed in: `none` (never signed in, or signed out by choice), `ended` (the sign-in ended or was
- * revoked), `disabled` and `deleted` (the account), `left` (the user deleted the account here), `replaced` (another tab
+ * revoked; the data stays), `signed-out` (on another device, by choice; the data is deleted), `disabled` and `deleted` (the account), `left` (the user deleted the account here), `replaced` (another tab
  * has signed in another account; this one shows it after a reload).
  */
-export type SignedOutReason = "none" | "ended" | "disabled" | "deleted" | "left" | "replaced";
+export type SignedOutReason = "none" | "ended" | "signed-out" | "disabled" | "deleted" | "left" | "replaced";
 
 /** The sign-in of this browser. */
 export type Session =

@@ -90,6 +90,8 @@ export interface Chat {
    * "unsent" while messages wait, unless `evenIfUnsent` is set.
    */
   signOut(options?: { evenIfUnsent?: boolean }): Promise<Outcome>;
+  /** Signs out every other device, which deletes its data. `password` confirms the user's identity. */
+  signOutElsewhere(password: string): Promise<Outcome>;
   /** Deletes the account and its data, then signs out here. `password` confirms the user's identity. */
   leave(password: string): Promise<Outcome>;
 }

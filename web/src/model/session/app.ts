@@ -3,7 +3,7 @@
  * sign-out.
  */
 import { type Config, ConfigSource, foreignTo } from "../../net/config";
-import { SignInEnded, type Token } from "../../net/connection";
+import { type EndReason, SignInEnded, type Token } from "../../net/connection";
 import { HttpApi } from "../../net/http";
 import type { Account, Identity, IdentityFactory } from "../../net/identity";
 import { OwnApi } from "../../net/own";
@@ -28,6 +28,8 @@ export type ChatLoader = () => Promise<{ readonly openChat: typeof openChat }>;
 const SIGN_OUT_MS = 3_000;
 /** From a new sign-in until the one that it replaces is ended. */
 const END_REPLACED_MS = 2_000;
+/** From the sign-out of all devices until a new sign-in is not one of the revoked ones. */
+const REVOKED_MS = 2_000;
 
 interface Running {
   readonly account: Account;
@@ -215,6 +217,7 @@ export class AppModel implements App, Accounts {
         onSignInEnded: (reason) => void this.endSession(generation, reason),
         signOut: () => this.signOutHere(account),
         confirm: (password, renewed) => this.confirm(account, password, renewed),
+        signOutElsewhere: (password, renewed) => this.signOutElsewhere(account, password, renewed),
         leave: (password) => this.leave(account, password),
       },
     );
@@ -259,12 +262,13 @@ export class AppModel implements App, Accounts {
 
   private async signOut(account: Account, reason: SignedOutReason = "none"): Promise<void> {
     this.generation++;
+    // Other tabs must close their connections to the database before it can be deleted. First, so that none of them
+    // becomes the leader and finds out by itself.
+    this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     this.stopChat();
     this.remembered.clear();
     this.identity.signOut();
     this.attentionModel.reset();
-    // Other tabs must close their connections to the database before it can be deleted.
-    this.channel?.post({ kind: "signed-out", uid: account.uid, reason });
     this.value.set({ state: "signed-out", reason });
     this.platform.notes.remove(lateDrafts(account.uid));
     await this.platform.storage.remove(databaseName(account.uid));
@@ -274,6 +278,12 @@ export class AppModel implements App, Accounts {
   private async confirm(account: Account, password: string, renewed: () => void): Promise<void> {
     if (this.identity.remembered()?.uid !== account.uid) throw new SignInEnded("ended");
     const replaced = await this.identity.reauthenticate(normal(password));
+    if (replaced !== null) {
+      // First of all, so that the new sign-in is not taken for another device.
+      await new OwnApi(this.http())
+        .renewSignIn(replaced)
+        .catch((err: unknown) => this.platform.report("the sign-in could not be joined to this device", err));
+    }
     renewed();
     if (replaced === null) return;
     // The socket has the new token by then. If this fails, the old sign-in stays valid, as it was.
@@ -291,11 +301,24 @@ export class AppModel implements App, Accounts {
     await this.signOut(account, "left");
   }
 
-  /** Handles a server that rejects the sign-in. Unsent messages stay on this device unless the account was deleted. */
-  private async endSession(generation: number, reason: "ended" | "disabled" | "deleted"): Promise<void> {
+  /** Signs out every other device. This revokes all sign-ins, so this device signs in again. */
+  private async signOutElsewhere(account: Account, password: string, renewed: () => void): Promise<void> {
+    await this.confirm(account, password, renewed);
+    await new OwnApi(this.http()).signOutElsewhere();
+    // Sign-ins are revoked up to a whole second.
+    await new Promise<void>((resolve) => void this.platform.clock.after(REVOKED_MS, resolve));
+    await this.confirm(account, password, renewed);
+  }
+
+  /**
+   * Handles a server that rejects the sign-in. Unsent messages stay on this device unless the account was deleted or the
+   * device was signed out.
+   */
+  private async endSession(generation: number, reason: EndReason): Promise<void> {
     const account = this.running?.account;
     if (generation !== this.generation || !account) return;
-    if (reason === "deleted") {
+    const mine = this.remembered.account()?.uid === account.uid;
+    if (reason === "deleted" || (reason === "signed-out" && mine)) {
       await this.signOut(account, reason);
       return;
     }
@@ -304,7 +327,7 @@ export class AppModel implements App, Accounts {
     this.attentionModel.reset();
     this.value.set({ state: "signed-out", reason });
     // Another tab may have signed in another account meanwhile, which must stay signed in.
-    if (this.remembered.account()?.uid !== account.uid) {
+    if (!mine) {
       this.followRemembered();
       return;
     }
@@ -337,7 +360,14 @@ export class AppModel implements App, Accounts {
       this.generation++;
       this.stopChat();
       this.attentionModel.reset();
-      const known: readonly unknown[] = ["none", "ended", "disabled", "deleted", "left"] satisfies SignedOutReason[];
+      const known: readonly unknown[] = [
+        "none",
+        "ended",
+        "signed-out",
+        "disabled",
+        "deleted",
+        "left",
+      ] satisfies SignedOutReason[];
       this.value.set({ state: "signed-out", reason: known.includes(reason) ? (reason as SignedOutReason) : "none" });
     } else if (kind === "signed-in") this.followRemembered();
     else if (kind === "attention") this.attentionModel.refresh();

@@ -159,6 +159,25 @@ describe("the session", () => {
     expect(house.server.accepted.size).toBe(3);
   });
 
+  test.each([
+    ["signed_out", "signed-out", []],
+    ["token_ended", "ended", [databaseName(ALICE)]],
+  ])("that ends with %s on the socket ends in all tabs, and keeps only what it may", async (code, reason, kept) => {
+    const house = new Household();
+    const browser = new FakeBrowser();
+    const tabs = [await house.user(ALICE, browser), await house.tab(browser)];
+    house.setOnline(false);
+    await tabs[1]?.chat().conversation(BOB).send("a secret that waits");
+    await house.pass(1_000);
+    house.server.refused.set(ALICE, code);
+    house.setOnline(true);
+    await house.pass(40_000);
+    for (const tab of tabs) expect(tab.app.session.get()).toEqual({ state: "signed-out", reason });
+    expect([...browser.disks.keys()]).toEqual(kept);
+    expect(JSON.stringify([...browser.notes])).not.toContain(ALICE);
+    expect(house.server.accepted.size).toBe(0);
+  });
+
   test("signs all tabs in and out together", async () => {
     const house = new Household();
     const browser = new FakeBrowser();

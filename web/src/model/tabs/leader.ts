@@ -8,7 +8,7 @@
  * own leader. A tab that finds the disk full stands alone until there is space, because other tabs do not see what it
  * has in memory.
  */
-import type { ConnectionState } from "../../net/connection";
+import type { ConnectionState, EndReason } from "../../net/connection";
 import type { Cancel, Channel } from "../../platform/platform";
 import { Engine } from "../engine/engine";
 import type { EngineParts } from "../engine/ports";
@@ -44,7 +44,7 @@ export interface TabLeaderHandlers {
   onTyping(uid: string): void;
   /** Called in the leader's tab only. `unseen`: the user works with no tab of this browser. */
   onReceived(messages: readonly MessageRow[], unseen: boolean): void;
-  onSignInEnded(reason: "ended" | "disabled" | "deleted"): void;
+  onSignInEnded(reason: EndReason): void;
 }
 
 /** The leader's record of another tab. */

@@ -205,6 +205,9 @@ export class ModelServer {
     return inbox;
   }
 
+  /** The codes with which hellos are refused, by uid. */
+  readonly refused = new Map<string, string>();
+
   private receive(c: Connected, f: Record<string, unknown>): void {
     if (!this.connected.has(c)) return;
     if (c.uid === "" && f["type"] !== "hello") {
@@ -255,6 +258,13 @@ export class ModelServer {
     if (this.redisDown) {
       this.connected.delete(c);
       c.socket.drop(1013);
+      return;
+    }
+    const refused = this.refused.get(uid);
+    if (refused !== undefined) {
+      this.connected.delete(c);
+      c.socket.deliver({ type: "error", code: refused, message: "x" });
+      c.socket.drop(4401);
       return;
     }
     c.uid = uid;

@@ -18,16 +18,16 @@ export class RowMenus {
   /** Handles an event that may open the menu of a row. `lifted`: the pointer was lifted meanwhile. */
   handle(event: Event, row: HTMLElement, lifted: boolean): void {
     if (event instanceof KeyboardEvent) this.#open(row, row.getBoundingClientRect());
-    else if (event.type === "contextmenu") this.#click(event as MouseEvent, row);
+    else if (event.type === "contextmenu") this.#click(event as MouseEvent, row, lifted);
     else if (event instanceof PointerEvent && event.pointerType === "touch" && event.isPrimary && !lifted)
       follow(event, row, { menu: (x, y) => this.#open(row, pointOf(x, y)), reply: null });
   }
 
-  #click(event: MouseEvent, row: Element): void {
+  #click(event: MouseEvent, row: Element, lifted: boolean): void {
     if (touch.now && !(event instanceof PointerEvent && event.pointerType === "mouse")) return; // see gestures.ts
     const open = (): void => this.#open(row, pointOf(event.clientX, event.clientY));
     // Firefox closes a menu that opens while the button is down as soon as it is released.
-    if (event.buttons === 0) open();
+    if (event.buttons === 0 || lifted) open();
     else addEventListener("pointerup", () => setTimeout(open), { once: true });
   }
 

@@ -23,7 +23,7 @@ import { Value, derived } from "../../model/observable";
 import { adminCalls } from "./admin";
 import { changeMessage } from "./changes";
 import { FakeChoices } from "./choices";
-import { lateParts } from "./late";
+import { lateParts, signOutElsewhere } from "./late";
 import { number, ok, params, refused, wait } from "./options";
 import { history, message, people, says, showcase } from "./people";
 import { FakeStore } from "./store";
@@ -303,6 +303,12 @@ const chat: Chat = {
   async signOut(o) {
     if (number("unsent", 0) > 0 && !o?.evenIfUnsent) return refused("unsent", "Something has not been sent.");
     session.set({ state: "signed-out", reason: "none" });
+    return ok(undefined);
+  },
+  async signOutElsewhere(p) {
+    await wait(400);
+    if (p !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
+    signOutElsewhere();
     return ok(undefined);
   },
   async leave(p) {

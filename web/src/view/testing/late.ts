@@ -46,6 +46,26 @@ const page = {
   },
 };
 
+/** Where the fake user is signed in. Times in µs. */
+const ago = (hours: number): number => (Date.now() - hours * 3_600_000) * 1000;
+let devices = [
+  {
+    id: "3",
+    first_at: ago(0.1),
+    last_at: ago(0.1),
+    this: false,
+    browser: "Safari",
+    system: "iPhone",
+    place: "Zurich, CH",
+  },
+  { id: "2", first_at: ago(30), last_at: ago(0.1), this: true, browser: "Firefox", system: "Linux" },
+  { id: "1", first_at: ago(300), last_at: ago(80), this: false },
+];
+/** Leaves this browser alone. */
+export function signOutElsewhere(): void {
+  devices = devices.filter((d) => d.this);
+}
+
 export function lateParts(
   me: Value<Me>,
   people: readonly User[],
@@ -80,6 +100,10 @@ export function lateParts(
     http: {
       async answer({ method, path, blob: sent }) {
         await wait(number("latency", 200));
+        const device = /^me\/devices\/(.+)$/.exec(path)?.[1];
+        if (device !== undefined) devices = devices.filter((d) => d.id !== device);
+        if (path.startsWith("me/devices"))
+          return { status: 200, header: () => null, body: JSON.stringify({ devices }), blob: new Blob() };
         let blob = new Blob();
         if (method === "GET") blob = received.get(path.split("/").at(-1) ?? "") ?? (await drawn());
         else {

@@ -1,0 +1,48 @@
+/** Where the user is signed in. Loaded with the settings. */
+import { Fields } from "../protocol/fields";
+import type { LateParts } from "./interface/late";
+import type { Outcome } from "./interface/outcome";
+import { outcome } from "./outcome";
+
+/** A browser in which the user is signed in. */
+export interface Device {
+  readonly id: string;
+  /** In ms. */
+  readonly firstAt: number;
+  /** The last use in ms, to the hour. */
+  readonly lastAt: number;
+  /** It is this browser. */
+  readonly here: boolean;
+  /** What the browser claims to be; "" if the server does not know. */
+  readonly browser: string;
+  readonly system: string;
+  readonly place: string;
+}
+
+/** Returns the devices, the newest first. */
+export function listDevices(parts: LateParts): Promise<Outcome<readonly Device[]>> {
+  return outcome(async () => {
+    const { body } = await parts.http.answer({ method: "GET", path: "me/devices" });
+    return new Fields("devices", JSON.parse(body) as unknown).list("devices").map(readDevice);
+  });
+}
+
+/** Signs the user out on a device, which deletes its data. */
+export function signOutDevice(parts: LateParts, id: string): Promise<Outcome> {
+  return outcome(async () => {
+    await parts.http.answer({ method: "DELETE", path: `me/devices/${encodeURIComponent(id)}` });
+  });
+}
+
+function readDevice(value: unknown): Device {
+  const f = new Fields("device", value);
+  return {
+    id: f.text("id"),
+    firstAt: Math.round(f.number("first_at") / 1000),
+    lastAt: Math.round(f.number("last_at") / 1000),
+    here: f.optionalBool("this"),
+    browser: f.optionalText("browser"),
+    system: f.optionalText("system"),
+    place: f.optionalText("place"),
+  };
+}
