@@ -33,7 +33,7 @@ const (
 //go:embed lua/*.lua
 var luaFiles embed.FS
 
-var dueScript = script.Load(luaFiles, "", "due")
+var dueScript = script.Load(luaFiles, nil, "due")
 
 func signinsKey(uid string) string { return "signins:{" + uid + "}" }
 
