@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { heldText } from "../src/text/held";
 import {
   chats,
   chatWith,
@@ -36,7 +37,7 @@ test("a message of a blocked user says that it was not sent, and can be sent onc
 
   await send(bob.page, ann, "are you angry?");
   await expect(message(bob.page, ann, "are you angry?")).toContainText(
-    en.conversation.notSentWhy(en.problems.recipient_unavailable),
+    heldText.refused(en.problems.recipient_unavailable),
   );
   await expect(messages(ann.page, bob)).toHaveCount(1);
 

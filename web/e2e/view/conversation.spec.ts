@@ -1,4 +1,5 @@
 import type { Page } from "@playwright/test";
+import { heldText } from "../../src/text/held";
 import { atRest, en, expect, painted, test } from "./test";
 
 const log = (page: Page) => page.getByRole("log");
@@ -240,7 +241,7 @@ test("a long message is folded, and unfolds in place", async ({ at }) => {
 test("a rejected message says why, and can be deleted, restored and sent again", async ({ at }) => {
   const page = await at("/c/mira.kern");
   const refused = articles(page).filter({ hasText: "This one was refused." });
-  await expect(refused).toContainText(en.conversation.notSentWhy(en.problems.recipient_unavailable));
+  await expect(refused).toContainText(heldText.refused(en.problems.recipient_unavailable));
   await refused.getByRole("button", { name: en.conversation.remove }).click();
   await expect(refused).toBeHidden();
   await page.getByRole("button", { name: en.common.undo }).click();

@@ -187,21 +187,10 @@ export const en = {
     showLess: "Show less",
 
     waiting: "Waiting to be sent",
-    /** Why messages wait, by the code of the refusal; see Timeline.held. */
-    held: {
-      answer_awaited: (name: string, { strangerMessages }: { readonly strangerMessages: number }) =>
-        `Waiting until ${name} answers. Before that, at most ${plural(strangerMessages, { one: "1 message", other: `${strangerMessages} messages` })} can be on the way.`,
-      too_many_new_people: (name: string, { newPeople }: { readonly newPeople: number }) =>
-        `Waiting until tomorrow, or until ${name} writes. You can write to ${plural(newPeople, { one: "1 new person", other: `${newPeople} new people` })} a day.`,
-      inbox_full: (name: string) => `Waiting until ${name} has received the messages before.`,
-      outbox_full: () => "Waiting until more of your other messages have arrived.",
-      at_ahead: () => "Waiting, because the clock of this device is ahead.",
-    },
     sent: (time: string) => `Sent ${time}`,
     delivered: (time: string) => `Delivered ${time}`,
     read: "Read",
     notSent: "Not sent",
-    notSentWhy: (why: string) => `Not sent. ${why}`,
     retry: "Try again",
     remove: "Delete",
     removed: "Deleted from this device",
