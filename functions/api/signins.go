@@ -78,9 +78,9 @@ func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micro
 	return nil
 }
 
-// recordSignIn records the use of the caller's sign-in. A client begins with several calls at once. Those on this instance share
-// one transaction, because they would only lock each other out of the user's document. It goes on if one of the callers
-// leaves.
+// recordSignIn records the use of the caller's sign-in. A client begins with several calls at once. Those on this
+// instance share one transaction, because they would only lock each other out of the user's document. It goes on if one
+// of the callers leaves.
 func (a *API) recordSignIn(ctx context.Context, r *request, seen store.Seen) (store.User, error) {
 	key := fmt.Sprintf("%s %d %d", r.user.UID, seen.SignIn, seen.Replaces)
 	recorded := a.signIns.DoChan(key, func() (any, error) {

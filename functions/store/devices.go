@@ -70,8 +70,8 @@ func kept(list []Device, now chat.Micros) []Device {
 
 func micros(d time.Duration) chat.Micros { return chat.Micros(d.Microseconds()) }
 
-// IsDue reports whether a use of a sign-in should be recorded. It is at most once in DeviceEvery for each device. A list
-// that is full of devices that were used within DeviceEvery has no room for another one. So the uses of a user are
+// IsDue reports whether a use of a sign-in should be recorded. It is at most once in DeviceEvery for each device. A
+// list that is full of devices that were used within DeviceEvery has no room for another one. So the uses of a user are
 // recorded at most 2 × MaxDevices times in DeviceEvery, and once for each new sign-in.
 func (u User) IsDue(s Seen) bool {
 	if u.HasEnded(s.SignIn) {
@@ -160,8 +160,8 @@ func (u *User) takeDevice(signIn chat.Micros) (Device, bool) {
 	return d, true
 }
 
-// SignOutDevice ends all sign-ins of a device. Its client learns that it was signed out, and deletes its data. The error
-// is a problem of kind NotFound.
+// SignOutDevice ends all sign-ins of a device. Its client learns that it was signed out, and deletes its data. The
+// error is a problem of kind NotFound.
 func (u *User) SignOutDevice(id string) error {
 	i := slices.IndexFunc(u.Devices, func(d Device) bool { return d.ID() == id })
 	if i < 0 {

@@ -42,9 +42,9 @@ func (s *Service) EndOtherSessions(ctx context.Context, uid string, authTime tim
 	return s.pushGate(ctx, u)
 }
 
-// SignOutOthers signs a user out everywhere but at the sign-in at authTime: the other devices delete their data. It also
-// revokes all refresh tokens in the sign-in system, that of authTime included, whose user must sign in again within the
-// hour.
+// SignOutOthers signs a user out everywhere but at the sign-in at authTime: the other devices delete their data. It
+// also revokes all refresh tokens in the sign-in system, that of authTime included, whose user must sign in again
+// within the hour.
 func (s *Service) SignOutOthers(ctx context.Context, uid string, authTime time.Time) error {
 	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime), true)
 	if err != nil {
@@ -53,7 +53,8 @@ func (s *Service) SignOutOthers(ctx context.Context, uid string, authTime time.T
 	return errors.Join(s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
 }
 
-// SignOutDevice signs a user out on one device, which deletes its data. An unknown device is a problem of kind NotFound.
+// SignOutDevice signs a user out on one device, which deletes its data. An unknown device is a problem of kind
+// NotFound.
 func (s *Service) SignOutDevice(ctx context.Context, uid, device string) error {
 	u, err := s.deps.Store.SignOutDevice(ctx, uid, device)
 	if err != nil {
@@ -62,9 +63,10 @@ func (s *Service) SignOutDevice(ctx context.Context, uid, device string) error {
 	return s.pushGate(ctx, u)
 }
 
-// RecordSignIn records a use of a sign-in of u, which is due. The first call of a sign-in asks the sign-in system whether
-// it has ended earlier sign-ins, as it does when the password or the address changes, and ends them here, too. After an
-// error the sign-in is not recorded, so the next call tries again. Another device is announced on the user's devices.
+// RecordSignIn records a use of a sign-in of u, which is due. The first call of a sign-in asks the sign-in system
+// whether it has ended earlier sign-ins, as it does when the password or the address changes, and ends them here, too.
+// After an error the sign-in is not recorded, so the next call tries again. Another device is announced on the user's
+// devices.
 func (s *Service) RecordSignIn(ctx context.Context, u store.User, seen store.Seen) (store.User, error) {
 	if u.IsNewSignIn(seen.SignIn) {
 		var err error

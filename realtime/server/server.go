@@ -243,8 +243,8 @@ func (s *Server) Run(ctx context.Context) error {
 		run  func(context.Context) error
 	}{
 		{"redissub", s.subscriber.Run}, {"inbox", s.inboxes.Run}, {"gate", s.gates.Run},
-		{"presence", s.presence.Run}, {"settle", s.settler.Run}, {"session", s.sessions.Run}, {"signins", s.signIns.Run}, {"ready", s.becomeReady},
-		{"report", s.report},
+		{"presence", s.presence.Run}, {"settle", s.settler.Run}, {"session", s.sessions.Run},
+		{"signins", s.signIns.Run}, {"ready", s.becomeReady}, {"report", s.report},
 	}
 	stopped := make(chan error, len(parts))
 	for _, p := range parts {

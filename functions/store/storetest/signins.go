@@ -66,8 +66,8 @@ func testSignIns(t *testing.T, s store.Store) {
 	}
 }
 
-// Uses of sign-ins make the list of devices, at most hourly for each. A device that is signed out loses all its sign-ins
-// for good, and no other device does.
+// Uses of sign-ins make the list of devices, at most hourly for each. A device that is signed out loses all its
+// sign-ins for good, and no other device does.
 func testDevices(t *testing.T, s store.Store) {
 	ctx := context.Background()
 	const hour = 3600 * second
