@@ -62,12 +62,14 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"golang.org/x/oauth2"
 	"google.golang.org/api/idtoken"
+	"google.golang.org/api/option"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/costcap"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
@@ -229,9 +231,13 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	}
 	realtime := internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
 		Tokens: &googleTokens{}})
+	pushKeys, err := newPushKeys(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	a := api.New(api.Deps{
 		Store: db, Accounts: auth, Verifier: verifier, Probers: probers,
-		DeadLetters: topic, Replayer: topic, Origins: c.origins,
+		DeadLetters: topic, Replayer: topic, Origins: c.origins, PushKeys: pushKeys, PushServices: c.pushServices,
 		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed, Log: log,
 		AuditLog: auditLog,
 	})
@@ -250,6 +256,16 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},
 		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Realtime: realtime, Log: log}),
 	}, nil
+}
+
+// newPushKeys returns the key pair of pushes. There is no emulator of Secret Manager: beside those of the other services,
+// it asks nobody, and no pair can be read.
+func newPushKeys(ctx context.Context, c config) (push.Keys, error) {
+	if c.storeEmulator != "" {
+		return push.NewSecretKeys(ctx, c.project, c.pushSecret, option.WithoutAuthentication(),
+			option.WithEndpoint("http://127.0.0.1:1"))
+	}
+	return push.NewSecretKeys(ctx, c.project, c.pushSecret)
 }
 
 func newVerifier(c config, getenv func(string) string) (identity.Verifier, error) {

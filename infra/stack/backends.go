@@ -13,6 +13,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
@@ -32,10 +33,11 @@ const (
 	storeFile             = "store.db"
 	accountsFile          = "accounts.db"
 	firestoreAccountsFile = "accounts-firestore.db" // accounts of the users in a running Firestore emulator
+	pushFile              = "push.json"             // key pair of pushes
 )
 
 // Files lists the files that a stack keeps in its data folder.
-var Files = []string{storeFile, accountsFile, firestoreAccountsFile}
+var Files = []string{storeFile, accountsFile, firestoreAccountsFile, pushFile}
 
 // startBackends starts Redis and the emulators, or uses the running ones that the options name.
 func (s *Stack) startBackends(ctx context.Context) error {
@@ -104,6 +106,7 @@ type data struct {
 	collector   deadletter.Collector
 	replayer    deadletter.Replayer // nil if persist replays them itself
 	auth        http.Handler        // nil if a Firebase Auth emulator is used
+	pushKeys    push.Keys
 }
 
 // startData opens the accounts, which are served at hosts, the store, and the queue from the realtime instances to the
@@ -123,7 +126,7 @@ func (s *Stack) startData(ctx context.Context, f *front, hosts []string) (*data,
 	if s.FirestoreAddr != "" {
 		accounts = firestoreAccountsFile
 	}
-	d := &data{}
+	d := &data{pushKeys: push.NewFileKeys(filepath.Join(folder, pushFile))}
 	if err := s.openAccounts(d, filepath.Join(folder, accounts), hosts); err != nil {
 		return nil, err
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
@@ -181,9 +182,13 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if o.Proxies > 0 {
 		hourly = api.DefaultSignupsHourly
 	}
+	pushServices, err := push.ParseServices(push.DefaultServices)
+	if err != nil {
+		return nil, err
+	}
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Realtime: realtimeAPI,
-		DeadLetters: s.Collector, Replayer: s.Replayer, Probers: o.Probers,
+		DeadLetters: s.Collector, Replayer: s.Replayer, Probers: o.Probers, PushKeys: d.pushKeys, PushServices: pushServices,
 		Origins: s.origins(listeners), Proxies: o.Proxies, SignupsHourly: hourly, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(),

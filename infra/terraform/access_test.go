@@ -63,6 +63,8 @@ chat-deploy → roles/serviceusage.serviceUsageAdmin on the project
 chat-deploy → roles/storage.admin on the project
 chat-me → chatOwnAccount on the project
 chat-me → roles/datastore.user on the project, the chat's database
+chat-me → roles/secretmanager.secretAccessor on secret chat-push-key
+chat-me → roles/secretmanager.secretVersionAdder on secret chat-push-key
 chat-messages → roles/datastore.user on the project, the chat's database
 chat-persist → roles/datastore.user on the project, the chat's database
 chat-persist → roles/pubsub.publisher on topic dead-letters
@@ -143,6 +145,8 @@ func grant(r resource) string {
 		on = "service " + text(r, "name")
 	case "google_cloud_run_v2_job_iam_member":
 		on = "job " + text(r, "name")
+	case "google_secret_manager_secret_iam_member":
+		on = "secret " + text(r, "secret_id")
 	case "google_pubsub_topic_iam_member":
 		on = "topic " + text(r, "topic")
 	case "google_pubsub_subscription_iam_member":

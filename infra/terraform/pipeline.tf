@@ -41,6 +41,11 @@ locals {
     "logging.logMetrics.create",
     "logging.logMetrics.delete",
     "logging.logMetrics.update",
+    "secretmanager.secrets.create",
+    "secretmanager.secrets.delete",
+    "secretmanager.secrets.getIamPolicy",
+    "secretmanager.secrets.setIamPolicy",
+    "secretmanager.secrets.update",
   ]
 
   # The accounts that the services, the jobs and the builds run as, and which the deploying account must be allowed to
@@ -98,6 +103,7 @@ locals {
     "logging.sinks.get",
     "networkconnectivity.serviceConnectionPolicies.get",
     "resourcemanager.projects.get",
+    "secretmanager.secrets.get",
     "storage.buckets.get",
   ]
 

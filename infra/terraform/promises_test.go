@@ -240,6 +240,11 @@ chatDeploy iam.serviceAccounts.update
 chatDeploy logging.logMetrics.create
 chatDeploy logging.logMetrics.delete
 chatDeploy logging.logMetrics.update
+chatDeploy secretmanager.secrets.create
+chatDeploy secretmanager.secrets.delete
+chatDeploy secretmanager.secrets.getIamPolicy
+chatDeploy secretmanager.secrets.setIamPolicy
+chatDeploy secretmanager.secrets.update
 chatPlan datastore.databases.getMetadata
 chatPlan datastore.databases.list
 chatPlan datastore.indexes.get
@@ -251,6 +256,7 @@ chatPlan logging.logMetrics.list
 chatPlan logging.sinks.get
 chatPlan networkconnectivity.serviceConnectionPolicies.get
 chatPlan resourcemanager.projects.get
+chatPlan secretmanager.secrets.get
 chatPlan storage.buckets.get
 `
 
