@@ -115,10 +115,11 @@ func TestBadPushes(t *testing.T) {
 		"a private address":  {with("endpoint", "https://169.254.169.254/1"), "push_endpoint_refused"},
 		"without encryption": {with("endpoint", "http://push.example.org/1"), "push_endpoint_refused"},
 		"another port":       {with("endpoint", "https://push.example.org:8443/1"), "push_endpoint_refused"},
-		"a long endpoint":    {with("endpoint", "https://push.example.org/"+strings.Repeat("x", 1000)), "push_endpoint_refused"},
-		"no keys":            {with("keys", form{}), "push_keys_invalid"},
-		"broken keys":        {with("keys", form{"p256dh": "AAAA", "auth": "c2VjcmV0IG9mIGEgcGhvbg"}), "push_keys_invalid"},
-		"keys of a type":     {with("keys", "x"), "invalid_fields"},
+		"a long endpoint": {with("endpoint", "https://push.example.org/"+strings.Repeat("x", 1000)),
+			"push_endpoint_refused"},
+		"no keys":        {with("keys", form{}), "push_keys_invalid"},
+		"broken keys":    {with("keys", form{"p256dh": "AAAA", "auth": "c2VjcmV0IG9mIGEgcGhvbg"}), "push_keys_invalid"},
+		"keys of a type": {with("keys", "x"), "invalid_fields"},
 	} {
 		t.Run(name, func(t *testing.T) { s.call("PUT", "/me/push", token, c.body).refused(422, c.code) })
 	}

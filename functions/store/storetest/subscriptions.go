@@ -16,8 +16,8 @@ import (
 
 // subscription returns a push subscription of a device.
 func subscription(device, endpoint string, at chat.Micros) store.Subscription {
-	return store.Subscription{Device: device, Endpoint: "https://push.example/" + endpoint, P256DH: []byte("key of " + device),
-		Auth: []byte("secret of " + device), SignIn: t0, At: at}
+	return store.Subscription{Device: device, Endpoint: "https://push.example/" + endpoint,
+		P256DH: []byte("key of " + device), Auth: []byte("secret of " + device), SignIn: t0, At: at}
 }
 
 // subscribed fails unless the user has exactly these subscriptions.
