@@ -33,6 +33,7 @@ type config struct {
 	capPercent       int
 	pushServices     push.Services
 	pushSecret       string
+	notifyTopic      string
 	authEmulator     string
 	storeEmulator    string
 	pubsubEmulator   string
@@ -106,6 +107,9 @@ var settings = env.Settings[config]{
 		}},
 	{Name: "PUSH_SECRET", Default: "chat-push-key", About: "secret of Secret Manager that keeps the key pair of pushes",
 		Read: func(c *config, v string) error { c.pushSecret = v; return nil }},
+	{Name: "NOTIFY_TOPIC", Default: "notify",
+		About: "Pub/Sub topic to which notify publishes what some devices did not get",
+		Read:  func(c *config, v string) error { c.notifyTopic = v; return nil }},
 	{Name: "FIREBASE_AUTH_EMULATOR_HOST",
 		About: "host:port of an emulator, whose unsigned tokens are trusted; refused on Cloud Run",
 		Read:  func(c *config, v string) error { return env.Emulator(&c.authEmulator, v, c.onCloudRun) }},

@@ -133,7 +133,7 @@ func TestEmulatorsAreRefusedOnCloudRun(t *testing.T) {
 	settings := []string{"PROJECT_ID=p", "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k",
 		"INTERNAL_URL=https://rt.run.app",
 		"K_SERVICE=x", "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:1"}
-	for _, target := range []string{"me", "persist"} {
+	for _, target := range []string{"me", "persist", "notify"} {
 		doesNotStart(t, target, "FIREBASE_AUTH_EMULATOR_HOST", settings...)
 	}
 }

@@ -132,9 +132,9 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 	return ok(ownOf(u)), nil
 }
 
-// exportMe returns all data of the caller as one JSON file: the profile with the picture, the stars, the
-// devices with push, and every conversation with its settings and messages, newest first. The file is written page by page, so memory does not limit
-// its size.
+// exportMe returns all data of the caller as one JSON file: the profile with the picture, the stars, the devices
+// with push, and every conversation with its settings and messages, newest first. The file is written page by page, so
+// memory does not limit its size.
 //
 // It reads at most ExportDocumentsPerMinute documents a minute and waits in between. Exports that are smaller are not
 // delayed.

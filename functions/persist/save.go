@@ -109,7 +109,8 @@ func (f *Function) saveBatch(ctx context.Context, m pubsubevent.Message, b *batc
 	}
 	for _, d := range b.delivered {
 		if trace.Traced(d.ID, d.From) {
-			trace.Log(f.deps.Log, trace.Saved, d.ID, slog.String("pubsub_id", m.ID), slog.String("parent", m.Attributes[trace.Attribute]))
+			trace.Log(f.deps.Log, trace.Saved, d.ID, slog.String("pubsub_id", m.ID),
+				slog.String("parent", m.Attributes[trace.Attribute]))
 		}
 	}
 	f.recordActivity(ctx, b)

@@ -23,7 +23,7 @@ import (
 
 // Limits of a push.
 const (
-	MaxContent = 3993             // bytes before encryption; RFC 8291 allows one record, which push services limit to 4,096
+	MaxContent = 3993             // bytes before encryption: RFC 8291 allows one record, and push services 4,096 bytes
 	Keep       = 24 * time.Hour   // how long a push service keeps a push for a device that is offline (TTL)
 	SendTime   = 10 * time.Second // the longest that Send takes
 )
@@ -96,7 +96,8 @@ var reserved = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.88.99.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"),
-	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"),
+	netip.MustParsePrefix("240.0.0.0/4"),
 	// Of IPv6, only the global unicast addresses are in use. These of them contain an address of IPv4, or nothing.
 	netip.MustParsePrefix("2001::/23"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("2002::/16"),
 	netip.MustParsePrefix("3fff::/20"),

@@ -37,9 +37,9 @@ type Subscription struct {
 // registered it last, since accounts that are used in one browser share it.
 type Subscriptions interface {
 	// Subscribe stores a subscription in place of the earlier one of its device, and takes its endpoint from the user who
-	// had it. Beyond MaxSubscriptions it removes the one with the oldest At. It writes nothing if the same subscription was
-	// stored less than RenewAfter ago. A user who is being deleted is problem.ErrNotFound. A paid backend charges for at
-	// most 4 reads, and for 2 writes and later 2 more, when the subscription is removed.
+	// had it. Beyond MaxSubscriptions it removes the one with the oldest At. It writes nothing if the same subscription
+	// was stored less than RenewAfter ago. A user who is being deleted is problem.ErrNotFound. A paid backend charges for
+	// at most 4 reads, and for 2 writes and later 2 more, when the subscription is removed.
 	Subscribe(ctx context.Context, uid string, s Subscription) error
 
 	// Subscriptions returns the subscriptions of a user, in no particular order. A paid backend charges for one read.

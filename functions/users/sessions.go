@@ -23,8 +23,8 @@ func (s *Service) SignOut(ctx context.Context, uid string) (store.User, error) {
 	return u, errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
 }
 
-// endSubscriptions removes the push subscriptions of sign-ins of u that have ended. If it fails, nothing is sent to them
-// anyway, and the next call removes them.
+// endSubscriptions removes the push subscriptions of sign-ins of u that have ended. If it fails, nothing is sent to
+// them anyway, and the next call removes them.
 func (s *Service) endSubscriptions(ctx context.Context, u store.User) error {
 	return s.deps.Store.Unsubscribe(ctx, u.UID, func(sub store.Subscription) bool { return u.HasEnded(sub.SignIn) })
 }

@@ -190,7 +190,8 @@ func read(r *http.Request, key string) (p Push, status int, err error) {
 		return p, http.StatusBadRequest, errors.New("the header TTL is missing")
 	}
 	p.TTL = time.Duration(seconds) * time.Second
-	if p.Urgency = r.Header.Get("Urgency"); !slices.Contains([]string{"", "very-low", "low", "normal", "high"}, p.Urgency) {
+	p.Urgency = r.Header.Get("Urgency")
+	if !slices.Contains([]string{"", "very-low", "low", "normal", "high"}, p.Urgency) {
 		return p, http.StatusBadRequest, errors.New("the header Urgency is not valid")
 	}
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

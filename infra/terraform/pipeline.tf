@@ -57,6 +57,7 @@ locals {
     push      = google_service_account.push.email
     build     = google_service_account.build.email
     persist   = module.persist.account
+    notify    = module.notify.account
     },
     { for name, function in {
       signup        = module.signup
