@@ -44,7 +44,6 @@ locals {
     "secretmanager.secrets.create",
     "secretmanager.secrets.delete",
     "secretmanager.secrets.getIamPolicy",
-    "secretmanager.secrets.setIamPolicy",
     "secretmanager.secrets.update",
   ]
 

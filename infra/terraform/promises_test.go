@@ -249,7 +249,6 @@ chatDeploy logging.logMetrics.update
 chatDeploy secretmanager.secrets.create
 chatDeploy secretmanager.secrets.delete
 chatDeploy secretmanager.secrets.getIamPolicy
-chatDeploy secretmanager.secrets.setIamPolicy
 chatDeploy secretmanager.secrets.update
 chatPlan datastore.databases.getMetadata
 chatPlan datastore.databases.list

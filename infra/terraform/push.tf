@@ -17,6 +17,7 @@ resource "google_secret_manager_secret" "push_key" {
   depends_on = [time_sleep.apis]
 }
 
+# Only a person with the role Owner can change who may use the key: the pipeline may not set the policy of a secret.
 resource "google_secret_manager_secret_iam_member" "me_reads_push_key" {
   secret_id = google_secret_manager_secret.push_key.secret_id
   role      = "roles/secretmanager.secretAccessor"
