@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"net/http"
 	"slices"
 	"strconv"
@@ -240,11 +239,11 @@ func identify(r *http.Request, key string) (status int, err error) {
 // publicKey decodes a point of the curve P-256.
 func publicKey(k string) (*ecdsa.PublicKey, error) {
 	b, err := base64.RawURLEncoding.DecodeString(k)
-	if err != nil || len(b) != 65 || b[0] != 4 {
+	if err != nil {
 		return nil, errors.New("the key is not valid")
 	}
-	public := &ecdsa.PublicKey{Curve: elliptic.P256(), X: new(big.Int).SetBytes(b[1:33]), Y: new(big.Int).SetBytes(b[33:])}
-	if _, err := public.ECDH(); err != nil {
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), b)
+	if err != nil {
 		return nil, fmt.Errorf("the key is not valid: %w", err)
 	}
 	return public, nil
