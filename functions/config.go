@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/env"
 )
@@ -31,6 +32,9 @@ type config struct {
 	prober           string
 	region           string
 	capPercent       int
+	pushServices     push.Services
+	pushSecret       string
+	notifyTopic      string
 	authEmulator     string
 	storeEmulator    string
 	pubsubEmulator   string
@@ -99,6 +103,17 @@ var settings = env.Settings[config]{
 		Read:  func(c *config, v string) error { return env.Number(&c.capPercent, v, 0, 10_000) }},
 	{Name: "PROBER", About: "service account that may sign in as the prober's users; default: none",
 		Read: func(c *config, v string) error { c.prober = v; return nil }},
+	{Name: "PUSH_SERVICES", Default: push.DefaultServices,
+		About: "hosts of the push services to which pushes may be sent, comma-separated; *. stands for any labels",
+		Read: func(c *config, v string) (err error) {
+			c.pushServices, err = push.ParseServices(v)
+			return err
+		}},
+	{Name: "PUSH_SECRET", Default: "chat-push-key", About: "secret of Secret Manager that keeps the key pair of pushes",
+		Read: func(c *config, v string) error { c.pushSecret = v; return nil }},
+	{Name: "NOTIFY_TOPIC", Default: "notify",
+		About: "Pub/Sub topic to which notify publishes what some devices did not get",
+		Read:  func(c *config, v string) error { c.notifyTopic = v; return nil }},
 	{Name: "FIREBASE_AUTH_EMULATOR_HOST",
 		About: "host:port of an emulator, whose unsigned tokens are trusted; refused on Cloud Run",
 		Read:  func(c *config, v string) error { return env.Emulator(&c.authEmulator, v, c.onCloudRun) }},

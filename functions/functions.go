@@ -11,6 +11,8 @@
 //	                                 ├─▶ internalapi ─▶ realtime/
 //	                                 └─▶ deadletter ─▶ Pub/Sub ─▶ store
 //
+//	             Pub/Sub ─▶ notify ─▶ push ─▶ the push services of browsers
+//
 // # Input
 //
 // Package api receives the HTTP requests of clients. It verifies the ID token (realtime/identity), charges the budget
@@ -19,6 +21,9 @@
 //
 // Package persist receives acknowledged messages, as CloudEvents that functions-framework makes of Pub/Sub pushes. It
 // saves them. Data that can never be saved becomes a dead letter, which an operator replays or discards.
+//
+// Package notify receives, in the same way, events about messages that wait for somebody who is away, and sends a push
+// to each of their browsers.
 //
 // # Packages
 //
@@ -29,6 +34,7 @@
 //   - users makes the changes of a user that must take effect everywhere: in the store, in the sign-in system and in
 //     realtime/, whose open sockets follow.
 //   - deadletter keeps dead letters, and collects them from Pub/Sub.
+//   - push decides which push subscriptions are accepted, keeps the key pair, and sends.
 //   - costcap switches the chat off when it has cost too much.
 //   - operator carries out the orders of the commands below cmd/: making the first admin, and handling dead letters.
 //
@@ -62,12 +68,15 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"golang.org/x/oauth2"
 	"google.golang.org/api/idtoken"
+	"google.golang.org/api/option"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/costcap"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/notify"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
@@ -88,6 +97,7 @@ func init() {
 		functions.HTTP(name, s.http(name))
 	}
 	functions.CloudEvent("persist", s.persist)
+	functions.CloudEvent("notify", s.notify)
 	functions.CloudEvent("cap", s.costCap)
 }
 
@@ -116,6 +126,7 @@ type service struct {
 type built struct {
 	handlers map[string]http.Handler
 	persist  *persist.Function
+	notify   *notify.Function
 	cap      *costcap.Cap // nil: there is no cost cap
 }
 
@@ -166,6 +177,15 @@ func (s *service) persist(ctx context.Context, e event.Event) error {
 		return err
 	}
 	return b.persist.Handle(ctx, e)
+}
+
+// notify is the CloudEvent function that sends pushes.
+func (s *service) notify(ctx context.Context, e event.Event) error {
+	b, err := s.get(ctx)
+	if err != nil {
+		return err
+	}
+	return b.notify.Handle(ctx, e)
 }
 
 // costCap is the CloudEvent function that handles the notifications of the budget.
@@ -229,9 +249,13 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	}
 	realtime := internalapi.NewClient(internalapi.ClientOptions{URL: c.internalURL, Audience: c.internalAudience,
 		Tokens: &googleTokens{}})
+	pushKeys, err := newPushKeys(ctx, c)
+	if err != nil {
+		return nil, err
+	}
 	a := api.New(api.Deps{
 		Store: db, Accounts: auth, Verifier: verifier, Probers: probers,
-		DeadLetters: topic, Replayer: topic, Origins: c.origins,
+		DeadLetters: topic, Replayer: topic, Origins: c.origins, PushKeys: pushKeys, PushServices: c.pushServices,
 		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed,
 		PlaceHeader: c.placeHeader, Log: log, AuditLog: auditLog,
 	})
@@ -248,8 +272,20 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		cap: limit,
 		handlers: map[string]http.Handler{"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},
+		notify: notify.New(notify.Deps{Store: db, Sender: push.NewSender(c.pushServices, pushKeys, c.origins[0]),
+			Publisher: topic.Publisher(c.notifyTopic), Log: log}),
 		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Realtime: realtime, Log: log}),
 	}, nil
+}
+
+// newPushKeys returns the key pair of pushes. There is no emulator of Secret Manager: beside those of the other
+// services, it asks nobody, and no pair can be read.
+func newPushKeys(ctx context.Context, c config) (push.Keys, error) {
+	if c.storeEmulator != "" {
+		return push.NewSecretKeys(ctx, c.project, c.pushSecret, option.WithoutAuthentication(),
+			option.WithEndpoint("http://127.0.0.1:1"))
+	}
+	return push.NewSecretKeys(ctx, c.project, c.pushSecret)
 }
 
 func newVerifier(c config, getenv func(string) string) (identity.Verifier, error) {

@@ -95,7 +95,7 @@ func call(t *testing.T, method, url, token string, in any) (int, map[string]any)
 	return resp.StatusCode, out
 }
 
-func push(data []byte) map[string]any {
+func pushOf(data []byte) map[string]any {
 	return map[string]any{"subscription": "projects/p/subscriptions/s",
 		"message": map[string]any{"data": base64.StdEncoding.EncodeToString(data),
 			"messageId": "1", "publishTime": time.Now().UTC().Format(time.RFC3339Nano)}}
@@ -133,7 +133,7 @@ func TestEmulatorsAreRefusedOnCloudRun(t *testing.T) {
 	settings := []string{"PROJECT_ID=p", "HOSTED_URL=https://chat.example.org", "FIREBASE_API_KEY=k",
 		"INTERNAL_URL=https://rt.run.app",
 		"K_SERVICE=x", "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:1"}
-	for _, target := range []string{"me", "persist"} {
+	for _, target := range []string{"me", "persist", "notify"} {
 		doesNotStart(t, target, "FIREBASE_AUTH_EMULATOR_HOST", settings...)
 	}
 }
@@ -205,12 +205,12 @@ func TestDeployed(t *testing.T) {
 	}
 	persist := deploy(t, "persist", settings...)
 	for range 2 {
-		if status, _ := call(t, "POST", persist+"/projects/p/topics/delivery-acks", "", push(data)); status != 200 {
+		if status, _ := call(t, "POST", persist+"/projects/p/topics/delivery-acks", "", pushOf(data)); status != 200 {
 			t.Fatalf("push: status %d, want 200", status)
 		}
 	}
 	// If a dead letter cannot be published, the push fails.
-	if status, _ := call(t, "POST", persist, "", push([]byte("malformed"))); status != 500 {
+	if status, _ := call(t, "POST", persist, "", pushOf([]byte("malformed"))); status != 500 {
 		t.Errorf("malformed push without a dead-letter topic: status %d, want 500", status)
 	}
 	status, out := call(t, "GET", deploy(t, "messages", settings...)+"?conversation="+m.Conversation, token["bob"], nil)

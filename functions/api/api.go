@@ -21,6 +21,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
@@ -39,6 +40,9 @@ type Deps struct {
 
 	// Probers verifies the ID tokens of the service accounts that may call POST /admin/probe. nil: nobody may.
 	Probers identity.ServiceVerifier
+
+	PushKeys     push.Keys
+	PushServices push.Services
 
 	Origins []string // exact origins that may call from a browser, such as "https://chat.example.org"
 
@@ -149,6 +153,9 @@ func (a *API) routes() map[string][]route {
 			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
 			{method: "PUT", path: "/setting", access: user, body: required, budget: choose, handle: a.putSetting},
 			{method: "GET", path: "/settings", access: user, budget: readMe, handle: a.listSettings},
+			{method: "GET", path: "/push", access: user, budget: readMe, handle: a.getPush},
+			{method: "PUT", path: "/push", access: user, body: required, budget: changeProfile, handle: a.putPush},
+			{method: "DELETE", path: "/push", access: user, body: required, budget: safety, handle: a.deletePush},
 			{method: "GET", path: "/export", access: user, limit: exportTimeLimit, budget: askExport, also: exports,
 				handle: a.exportMe},
 			{method: "PUT", path: "/blocked/{uid}", access: user, budget: safety, handle: a.block},

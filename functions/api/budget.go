@@ -62,9 +62,9 @@ var (
 		refused: errRateLimited}
 	choose = Budget{Name: "choose", Segment: "me", Window: time.Minute, Shared: 30, Free: 3, Chunk: 10, Calls: true,
 		refused: errRateLimited}
-	leave = Budget{Name: "leave", Segment: "me", Window: time.Minute, Shared: 10, Free: 2, Chunk: 5, Calls: true,
+	leave = Budget{Name: "leave", Segment: "me", Window: time.Minute, Shared: 10, Free: 1, Chunk: 5, Calls: true,
 		refused: errRateLimited}
-	askExport = Budget{Name: "ask-export", Segment: "me", Window: time.Hour, Shared: 10, Free: 2, Chunk: 5, Calls: true,
+	askExport = Budget{Name: "ask-export", Segment: "me", Window: time.Hour, Shared: 10, Free: 1, Chunk: 5, Calls: true,
 		refused: errRateLimited}
 
 	exports = Budget{Name: "export", Segment: "me", Window: 24 * time.Hour, Shared: ExportsPerDay, Chunk: 1, Calls: true,

@@ -23,6 +23,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
@@ -184,7 +185,8 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 	s.persist = persist.New(persist.Deps{Store: db, DeadLetters: dead, Realtime: s.realtime, Now: s.clock.Now, Log: quiet})
 	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Realtime: s.realtime, DeadLetters: dead,
 		Replayer: s.persist,
-		Origins:  []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
+		PushKeys: push.NewFileKeys(filepath.Join(t.TempDir(), "push.json")), PushServices: pushServices,
+		Origins: []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
 	for _, c := range change {
 		c(&s.deps)
 	}

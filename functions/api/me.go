@@ -135,9 +135,9 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 	return ok(ownOf(u)), nil
 }
 
-// exportMe returns all data of the caller as one JSON file: the profile with the picture, the devices, the stars, and
-// every conversation with its settings and messages, newest first. The file is written page by page, so memory does not
-// limit its size.
+// exportMe returns all data of the caller as one JSON file: the profile with the picture, the devices, the stars, the
+// devices with push, and every conversation with its settings and messages, newest first. The file is written page by
+// page, so memory does not limit its size.
 //
 // It reads at most ExportDocumentsPerMinute documents a minute and waits in between. Exports that are smaller are not
 // delayed.
@@ -212,6 +212,7 @@ func (e *exporter) run(ctx context.Context, u store.User, devices []device) erro
 	choices := e.choices(ctx)
 	e.text(`,"stars":`)
 	e.value(starsOf(choices))
+	e.push(ctx)
 	e.text(`,"conversations":[`)
 	for cursor, first := "", true; e.err == nil; {
 		var page []listedConversation
@@ -252,6 +253,20 @@ func (e *exporter) choices(ctx context.Context) (c store.Choices) {
 		e.err = err
 	}
 	return c
+}
+
+// push writes the user's devices with a push subscription.
+func (e *exporter) push(ctx context.Context) {
+	var list []store.Subscription
+	err := e.paced(ctx, 1, func() (err error) {
+		list, err = e.a.deps.Store.Subscriptions(ctx, e.uid)
+		return err
+	})
+	if e.err == nil {
+		e.err = err
+	}
+	e.text(`,"push":`)
+	e.value(pushDevices(list))
 }
 
 // picture writes the picture of u, if there is one.

@@ -94,6 +94,20 @@ func (t *Topic) Close() error {
 
 func (t *Topic) topic(id string) string { return "projects/" + t.o.Project + "/topics/" + id }
 
+// Publisher publishes to a topic of the project over the connection of a Topic. It is safe for concurrent use.
+type Publisher struct {
+	topic *Topic
+	id    string
+}
+
+// Publisher returns a publisher to another topic.
+func (t *Topic) Publisher(topic string) Publisher { return Publisher{t, topic} }
+
+// Publish returns when Pub/Sub has stored the data. If it cannot, the error is problem.ErrUnavailable.
+func (p Publisher) Publish(ctx context.Context, data []byte) error {
+	return p.topic.publish(ctx, p.id, &pubsubpb.PubsubMessage{Data: data})
+}
+
 // publishWithin limits the time to publish one message. By default the library retries for a minute, which is longer
 // than a whole call of persist may take.
 const publishWithin = 5 * time.Second

@@ -10,11 +10,13 @@ package persist
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/cloudevents/sdk-go/v2/event"
 
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/pubsubevent"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 )
@@ -60,9 +62,14 @@ func New(deps Deps) *Function {
 // of a push. When it returns nil, everything in the event is saved or a dead letter. An error is transient: the same
 // event should be delivered again.
 func (f *Function) Handle(ctx context.Context, e event.Event) error {
-	m, err := messageOf(e)
+	m, err := pubsubevent.Of(e)
 	if err != nil {
 		return f.putMessage(ctx, e.ID(), err, e.Data())
 	}
 	return f.save(ctx, m)
+}
+
+// ServeHTTP handles a Pub/Sub push as functions-framework does, whose handler cannot be mounted elsewhere.
+func (f *Function) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	pubsubevent.Serve(w, r, f.deps.Log, f.Handle)
 }

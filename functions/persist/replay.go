@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
+
+	"github.com/phoenixchat/phoenixchat/functions/pubsubevent"
 )
 
 // Replay implements deadletter.Replayer for a chat on one machine, without a topic. It saves data as if it had been
@@ -14,5 +16,5 @@ func (f *Function) Replay(ctx context.Context, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("replay: %w", err)
 	}
-	return f.save(ctx, message{ID: "replay-" + id.String(), Data: data})
+	return f.save(ctx, pubsubevent.Message{ID: "replay-" + id.String(), Data: data})
 }

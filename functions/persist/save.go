@@ -3,13 +3,11 @@ package persist
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/cloudevents/sdk-go/v2/event"
-
+	"github.com/phoenixchat/phoenixchat/functions/pubsubevent"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
@@ -20,40 +18,6 @@ import (
 // the rest allows for clocks that differ. An entry further ahead would determine last_at and the read marks of its
 // conversation for a long time.
 const maxAhead = 5 * time.Minute
-
-// message is a Pub/Sub message.
-type message struct {
-	ID     string
-	Data   []byte
-	Parent string // the attribute of a message with a trace; "": none
-}
-
-// messageOf reads the Pub/Sub message of an event.
-func messageOf(e event.Event) (message, error) {
-	var d struct {
-		Message *struct {
-			Data       []byte            `json:"data"`
-			ID         string            `json:"messageId"`
-			SnakeID    string            `json:"message_id"` // Pub/Sub sends both spellings
-			Published  string            `json:"publishTime"`
-			Attributes map[string]string `json:"attributes"`
-		} `json:"message"`
-	}
-	if err := json.Unmarshal(e.Data(), &d); err != nil {
-		return message{}, fmt.Errorf("the event's data is not a Pub/Sub message: %w", err)
-	}
-	if d.Message == nil {
-		return message{}, errors.New("the event's data does not contain a message")
-	}
-	m := message{ID: d.Message.ID, Data: d.Message.Data, Parent: d.Message.Attributes[trace.Attribute]}
-	if m.ID == "" {
-		m.ID = d.Message.SnakeID
-	}
-	if m.ID == "" {
-		m.ID = e.ID()
-	}
-	return m, nil
-}
 
 // batch is what one Pub/Sub message has to save.
 type batch struct {
@@ -66,7 +30,7 @@ type batch struct {
 func (b *batch) size() int { return len(b.delivered) + len(b.changed) + len(b.read) + len(b.seen) }
 
 // save saves the valid entries of m and makes the others dead letters.
-func (f *Function) save(ctx context.Context, m message) error {
+func (f *Function) save(ctx context.Context, m pubsubevent.Message) error {
 	raw, err := delivery.Decode(m.Data)
 	if err != nil {
 		return f.putMessage(ctx, m.ID, err, m.Data)
@@ -137,7 +101,7 @@ func (f *Function) save(ctx context.Context, m message) error {
 
 // saveBatch saves the entries of m that are valid, except those of deleted users. The changes come after the messages,
 // which saves the cost of a stub where both are in one batch.
-func (f *Function) saveBatch(ctx context.Context, m message, b *batch) error {
+func (f *Function) saveBatch(ctx context.Context, m pubsubevent.Message, b *batch) error {
 	if err := f.dropErased(ctx, b); err != nil || b.size() == 0 {
 		return err
 	}
@@ -157,7 +121,8 @@ func (f *Function) saveBatch(ctx context.Context, m message, b *batch) error {
 	}
 	for _, d := range b.delivered {
 		if trace.Traced(d.ID, d.From) {
-			trace.Log(f.deps.Log, trace.Saved, d.ID, slog.String("pubsub_id", m.ID), slog.String("parent", m.Parent))
+			trace.Log(f.deps.Log, trace.Saved, d.ID, slog.String("pubsub_id", m.ID),
+				slog.String("parent", m.Attributes[trace.Attribute]))
 		}
 	}
 	if err := f.recordSignIns(ctx, b.seen); err != nil {

@@ -37,6 +37,7 @@ type Store interface {
 	Users
 	Pictures
 	UserChoices
+	Subscriptions
 	Erasure
 	Archive
 	Changes

@@ -20,7 +20,13 @@ func (s *Service) SignOut(ctx context.Context, uid string) (store.User, error) {
 	if err != nil {
 		return u, err
 	}
-	return u, errors.Join(s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
+	return u, errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
+}
+
+// endSubscriptions removes the push subscriptions of sign-ins of u that have ended. If it fails, nothing is sent to
+// them anyway, and the next call removes them.
+func (s *Service) endSubscriptions(ctx context.Context, u store.User) error {
+	return s.deps.Store.Unsubscribe(ctx, u.UID, func(sub store.Subscription) bool { return u.HasEnded(sub.SignIn) })
 }
 
 // EndSession ends the sign-in of a user at authTime: its sockets are closed, and neither its tokens nor those that its
@@ -30,7 +36,7 @@ func (s *Service) EndSession(ctx context.Context, uid string, authTime time.Time
 	if err != nil {
 		return err
 	}
-	return s.pushGate(ctx, u)
+	return errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u))
 }
 
 // EndOtherSessions ends all sign-ins of a user but the one at authTime. Their devices keep their data.
@@ -39,7 +45,7 @@ func (s *Service) EndOtherSessions(ctx context.Context, uid string, authTime tim
 	if err != nil {
 		return err
 	}
-	return s.pushGate(ctx, u)
+	return errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u))
 }
 
 // SignOutOthers signs a user out everywhere but at the sign-in at authTime: the other devices delete their data. It
@@ -92,7 +98,7 @@ func (s *Service) endEarlier(ctx context.Context, u store.User, signIn chat.Micr
 	switch at := endedBefore(account, signIn); {
 	case at > u.ValidAfter:
 		if u, err = s.deps.Store.EndSessions(ctx, u.UID, at); err == nil {
-			err = s.pushGate(ctx, u)
+			err = errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u))
 		}
 	case at > 0 && at == u.ValidAfter && len(u.SignIns) == 0:
 		err = s.pushGate(ctx, u) // an attempt that changed the store may have failed to send the gate

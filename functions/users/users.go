@@ -24,6 +24,7 @@ type Store interface {
 	store.Users
 	store.Pictures
 	store.Erasure
+	store.Subscriptions
 }
 
 // Deps is what a Service needs. All but the last group is required.

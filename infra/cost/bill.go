@@ -38,6 +38,9 @@ const (
 	callSeconds      = 0.25  // until an HTTP function answers
 	saveSeconds      = 0.10  // until persist answers
 	callsAtOnce      = 10.0  // that one instance of a function handles
+	pushedShare      = 0.2   // pushes for each message; of the others, somebody looks, or they share one
+	pushReads        = 4.0   // of a push: the recipient, their subscriptions and settings, and the sender
+	pushSeconds      = 0.5   // until the push services have answered
 	httpFunctions    = 6
 	backupsKept      = 8
 	retentionDays    = 7.0
@@ -61,12 +64,12 @@ const (
 )
 
 // AlertConditions is the number of conditions of all alerts. A test of infra/terraform compares it with them.
-const AlertConditions = 13
+const AlertConditions = 14
 
 // LogMetrics is the number of metrics that Cloud Logging makes of log lines. A test of infra/terraform compares it with
 // them. Each has a point of a distribution in every minute, of which Google charges pointBytes.
 const (
-	LogMetrics = 24
+	LogMetrics = 25
 	pointBytes = 80.0
 )
 
@@ -174,6 +177,7 @@ func (s Size) Bill() []Line {
 		rate = messages / days / (s.ActiveHours * 3600) / instances
 	}
 	published := messages * publishedPerMessage(rate)
+	pushes := messages * pushedShare
 	calls := s.DailyUsers * callsMade * days
 	eventBytes := max(messages*eventBytes, published*1000) // a publish is billed for 1,000 bytes at least
 	growth := gib(messages*documentBytes) * (stored.Dollars + history.Dollars + backupsKept*backup.Dollars)
@@ -192,6 +196,8 @@ func (s Size) Bill() []Line {
 			Note: noteOf(instances)},
 		{Name: "HTTP functions", Dollars: functionDollars(calls, callSeconds, httpFunctions)},
 		{Name: "persist", Dollars: functionDollars(published, saveSeconds, 1)},
+		{Name: "notify", Dollars: functionDollars(pushes, pushSeconds, 1) + max(0, pushes*pushReads)*ReadDollars +
+			2*pushes*1000*ByteDollars},
 		{Name: "Pub/Sub", Dollars: max(0, 2*eventBytes-freePublished)*ByteDollars +
 			gib(eventBytes)*retentionDays/days*retained.Dollars},
 		{Name: "Firestore, operations", Dollars: max(0, messages*MeasuredWrites-freeWrites)*WriteDollars +

@@ -61,15 +61,18 @@ const (
 	Subscription     = "persist"
 	DeadTopic        = "dead-letters"
 	DeadSubscription = "dead-letters"
+
+	NotifyTopic        = "notify"
+	NotifySubscription = "notify"
 )
 
-// CreateTopics creates the topic with its push subscription, which posts to endpoint, and the dead-letter topic with
-// a subscription to pull from. The settings are those of infra/terraform. If the push subscription exists,
+// CreateTopics creates the topics with their push subscriptions, which post to these endpoints, and the dead-letter
+// topic with a subscription to pull from. The settings are those of infra/terraform. If a push subscription exists,
 // CreateTopics changes only its endpoint.
-func CreateTopics(ctx context.Context, c *pubsub.Client, endpoint string) error {
+func CreateTopics(ctx context.Context, c *pubsub.Client, persist, notify string) error {
 	topic := func(id string) string { return "projects/" + c.Project() + "/topics/" + id }
 	subscription := func(id string) string { return "projects/" + c.Project() + "/subscriptions/" + id }
-	for _, id := range []string{Topic, DeadTopic} {
+	for _, id := range []string{Topic, DeadTopic, NotifyTopic} {
 		_, err := c.TopicAdminClient.CreateTopic(ctx, &pubsubpb.Topic{Name: topic(id)})
 		if err != nil && status.Code(err) != codes.AlreadyExists {
 			return fmt.Errorf("create topic %s: %w", id, err)
@@ -80,21 +83,24 @@ func CreateTopics(ctx context.Context, c *pubsub.Client, endpoint string) error 
 	if err != nil && status.Code(err) != codes.AlreadyExists {
 		return fmt.Errorf("create subscription %s: %w", DeadSubscription, err)
 	}
-	push := &pubsubpb.Subscription{
-		Name: subscription(Subscription), Topic: topic(Topic),
-		PushConfig:         &pubsubpb.PushConfig{PushEndpoint: endpoint},
-		AckDeadlineSeconds: 60,
-		RetryPolicy: &pubsubpb.RetryPolicy{MinimumBackoff: durationpb.New(time.Second),
-			MaximumBackoff: durationpb.New(600 * time.Second)},
-		DeadLetterPolicy: &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topic(DeadTopic), MaxDeliveryAttempts: 100},
-	}
-	_, err = c.SubscriptionAdminClient.CreateSubscription(ctx, push)
-	if status.Code(err) == codes.AlreadyExists {
-		_, err = c.SubscriptionAdminClient.UpdateSubscription(ctx, &pubsubpb.UpdateSubscriptionRequest{
-			Subscription: push, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"push_config"}}})
-	}
-	if err != nil {
-		return fmt.Errorf("create subscription %s: %w", Subscription, err)
+	backoff := &pubsubpb.RetryPolicy{MinimumBackoff: durationpb.New(time.Second),
+		MaximumBackoff: durationpb.New(600 * time.Second)}
+	for _, push := range []*pubsubpb.Subscription{
+		{Name: subscription(Subscription), Topic: topic(Topic), AckDeadlineSeconds: 60, RetryPolicy: backoff,
+			PushConfig:       &pubsubpb.PushConfig{PushEndpoint: persist},
+			DeadLetterPolicy: &pubsubpb.DeadLetterPolicy{DeadLetterTopic: topic(DeadTopic), MaxDeliveryAttempts: 100}},
+		{Name: subscription(NotifySubscription), Topic: topic(NotifyTopic), AckDeadlineSeconds: 60, RetryPolicy: backoff,
+			PushConfig:               &pubsubpb.PushConfig{PushEndpoint: notify},
+			MessageRetentionDuration: durationpb.New(10 * time.Minute)},
+	} {
+		_, err = c.SubscriptionAdminClient.CreateSubscription(ctx, push)
+		if status.Code(err) == codes.AlreadyExists {
+			_, err = c.SubscriptionAdminClient.UpdateSubscription(ctx, &pubsubpb.UpdateSubscriptionRequest{
+				Subscription: push, UpdateMask: &fieldmaskpb.FieldMask{Paths: []string{"push_config"}}})
+		}
+		if err != nil {
+			return fmt.Errorf("create subscription %s: %w", push.Name, err)
+		}
 	}
 	return nil
 }

@@ -95,7 +95,7 @@ func TestPubSubPushesToTheEndpoint(t *testing.T) {
 	}
 	defer c.Close()
 	for _, at := range []string{"http://127.0.0.1:1/", endpoint.URL} { // the second call changes the endpoint
-		if err := CreateTopics(t.Context(), c, at); err != nil {
+		if err := CreateTopics(t.Context(), c, at, at); err != nil {
 			t.Fatal(err)
 		}
 	}

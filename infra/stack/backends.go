@@ -13,6 +13,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
@@ -32,10 +33,11 @@ const (
 	storeFile             = "store.db"
 	accountsFile          = "accounts.db"
 	firestoreAccountsFile = "accounts-firestore.db" // accounts of the users in a running Firestore emulator
+	pushFile              = "push.json"             // key pair of pushes
 )
 
 // Files lists the files that a stack keeps in its data folder.
-var Files = []string{storeFile, accountsFile, firestoreAccountsFile}
+var Files = []string{storeFile, accountsFile, firestoreAccountsFile, pushFile}
 
 // startBackends starts Redis and the emulators, or uses the running ones that the options name.
 func (s *Stack) startBackends(ctx context.Context) error {
@@ -100,10 +102,12 @@ type data struct {
 	gates       gate.Source
 	archive     inbox.Archive
 	publisher   settle.Publisher
+	notifier    settle.Publisher // of events for notify
 	deadLetters deadletter.Putter
 	collector   deadletter.Collector
 	replayer    deadletter.Replayer // nil if persist replays them itself
 	auth        http.Handler        // nil if a Firebase Auth emulator is used
+	pushKeys    push.Keys
 }
 
 // startData opens the accounts, which are served at hosts, the store, and the queue from the realtime instances to the
@@ -123,14 +127,14 @@ func (s *Stack) startData(ctx context.Context, f *front, hosts []string) (*data,
 	if s.FirestoreAddr != "" {
 		accounts = firestoreAccountsFile
 	}
-	d := &data{}
+	d := &data{pushKeys: push.NewFileKeys(filepath.Join(folder, pushFile))}
 	if err := s.openAccounts(d, filepath.Join(folder, accounts), hosts); err != nil {
 		return nil, err
 	}
 	if err := s.openStore(ctx, d, filepath.Join(folder, storeFile)); err != nil {
 		return nil, err
 	}
-	return d, s.openQueue(ctx, d, s.URL+f.pushPath)
+	return d, s.openQueues(ctx, d, s.URL+f.pushPath, s.URL+f.notifyPath)
 }
 
 // openAccounts opens the stand-in for Firebase Auth, unless the options name a running emulator.
@@ -174,14 +178,17 @@ func (s *Stack) openStore(ctx context.Context, d *data, path string) error {
 	return nil
 }
 
-// openQueue creates the queue that carries acknowledged messages to persist: the Pub/Sub emulator if there is one,
-// otherwise a direct push.
-func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
+// openQueues creates the queues that carry acknowledged messages to persist, and events to notify: the Pub/Sub emulator
+// if there is one, otherwise a direct push.
+func (s *Stack) openQueues(ctx context.Context, d *data, endpoint, notify string) error {
 	if s.PubSubAddr == "" {
 		local := deadletter.Local{Store: d.store}
 		p := pubsubstub.New(endpoint, s.log)
 		s.onClose("push", func(context.Context) error { p.Close(); return nil })
 		d.publisher, d.deadLetters, d.collector = p, local, local
+		n := newDetached(pubsubstub.New(notify, s.log))
+		s.onClose("notifications", func(context.Context) error { n.close(); return nil })
+		d.notifier = n
 		return nil
 	}
 	c, err := emulators.PubSubClient(ctx, s.PubSubAddr, s.Project)
@@ -189,11 +196,14 @@ func (s *Stack) openQueue(ctx context.Context, d *data, endpoint string) error {
 		return err
 	}
 	s.onClose("Pub/Sub client", func(context.Context) error { return c.Close() })
-	if err := emulators.CreateTopics(ctx, c, endpoint); err != nil {
+	if err := emulators.CreateTopics(ctx, c, endpoint, notify); err != nil {
 		return err
 	}
 	p := publish.NewPubSub(c, emulators.Topic)
 	s.onClose("publisher", func(context.Context) error { p.Close(); return nil })
+	n := publish.NewPubSub(c, emulators.NotifyTopic)
+	s.onClose("notifications", func(context.Context) error { n.Close(); return nil })
+	d.notifier = n
 	deadLetters, err := deadletter.NewTopic(ctx, deadletter.TopicOptions{
 		Project: s.Project, DeadTopic: emulators.DeadTopic, Subscription: emulators.DeadSubscription,
 		AcksTopic: emulators.Topic, Store: d.store, EmulatorHost: s.PubSubAddr,

@@ -14,7 +14,9 @@ import (
 // front serves the address of the whole system and passes each request to the part that handles it. While Start is
 // still building the parts, it asks callers to try again.
 type front struct {
-	pushPath string // prefix of the path for pushes; it is secret, because pushes are not authenticated otherwise
+	// Prefixes of the paths for Pub/Sub's pushes. They are secret, because pushes are not authenticated otherwise.
+	pushPath   string // to persist
+	notifyPath string
 
 	routes atomic.Pointer[routes]
 	next   atomic.Uint64
@@ -24,19 +26,22 @@ type front struct {
 type routes struct {
 	auth      http.Handler // nil if a Firebase Auth emulator is used
 	push      http.Handler
+	notify    http.Handler
 	instances []*Instance
 	config    []byte // the client configuration with which sockets are spread over all instances
 }
 
-func newFront() *front { return &front{pushPath: "/local/push/" + rand.Text() + "/"} }
+func newFront() *front {
+	return &front{pushPath: "/local/push/" + rand.Text() + "/", notifyPath: "/local/notify/" + rand.Text() + "/"}
+}
 
 // open starts passing on requests.
-func (f *front) open(auth, push http.Handler, instances []*Instance, c server.ClientConfig) error {
+func (f *front) open(auth, push, notify http.Handler, instances []*Instance, c server.ClientConfig) error {
 	config, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	f.routes.Store(&routes{auth, push, instances, config})
+	f.routes.Store(&routes{auth, push, notify, instances, config})
 	return nil
 }
 
@@ -50,6 +55,8 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to.auth.ServeHTTP(w, r)
 	case strings.HasPrefix(path, f.pushPath):
 		to.push.ServeHTTP(w, r)
+	case strings.HasPrefix(path, f.notifyPath):
+		to.notify.ServeHTTP(w, r)
 	case path == "/config.json" && len(to.instances) > 1:
 		// An instance would answer with its own address. With the front's, sockets are spread over all instances.
 		w.Header().Set("Content-Type", "application/json")

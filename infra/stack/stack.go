@@ -5,6 +5,7 @@
 //	browser ─▶ Stack.URL ─┬─ /api/…                              functions/api
 //	                      ├─ /identitytoolkit… /securetoken…     infra/authstub
 //	                      ├─ /local/push/<secret>                functions/persist
+//	                      ├─ /local/notify/<secret>              functions/notify
 //	                      └─ /ws, /config.json, the client       realtime/server, one instance after the other
 //
 // By default all backends are embedded: miniredis, infra/authstub, functions/store/storebolt, and infra/pubsubstub,
@@ -26,7 +27,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/notify"
 	"github.com/phoenixchat/phoenixchat/functions/persist"
+	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
@@ -72,6 +75,9 @@ type Options struct {
 	Log  *slog.Logger        // nil is slog.Default
 	Mail func(authstub.Mail) // called with each password reset; nil logs its link
 
+	// PushService stands in for the push services of browsers, at Stack.PushURL. nil: pushes go to the real ones.
+	PushService http.Handler
+
 	Probers identity.ServiceVerifier // who may sign in as the prober's users; nil: nobody
 
 	project string // for tests that share an emulator; "" is defaultProject
@@ -82,6 +88,7 @@ type Stack struct {
 	URL       string      // of the whole system, without a trailing slash
 	Instances []*Instance // the realtime instances, each with its own address
 	Project   string
+	PushURL   string // of Options.PushService, without a trailing slash; "" without one
 
 	RedisAddr     string // host:port
 	FirestoreAddr string // "" with the embedded store
@@ -96,6 +103,7 @@ type Stack struct {
 	Realtime  internalapi.API
 
 	publisher settle.Publisher
+	notifier  settle.Publisher
 
 	log        *slog.Logger
 	options    Options
@@ -153,7 +161,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Store, s.publisher = d.store, d.publisher
+	s.Store, s.publisher, s.notifier = d.store, d.publisher, d.notifier
 	s.Accounts, err = accounts.NewFirebase(ctx,
 		accounts.Options{Project: s.Project, APIKey: apiKey, EmulatorHost: s.AuthAddr})
 	if err != nil {
@@ -173,6 +181,13 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	if s.Replayer == nil {
 		s.Replayer = save
 	}
+	pushServices, err := s.pushServices()
+	if err != nil {
+		return nil, err
+	}
+	sender := push.NewSender(pushServices, d.pushKeys, operator)
+	s.onClose("sender of pushes", func(context.Context) error { sender.Close(); return nil })
+	notifier := notify.New(notify.Deps{Store: s.Store, Sender: sender, Publisher: d.notifier, Log: s.log})
 	// While they stop, instances publish acknowledgements to persist through the front, so the front must stop later.
 	s.serve("front", l, front)
 	s.Realtime = realtimeAPI
@@ -183,7 +198,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Realtime: realtimeAPI,
-		DeadLetters: s.Collector, Replayer: s.Replayer, Probers: o.Probers,
+		DeadLetters: s.Collector, Replayer: s.Replayer, Probers: o.Probers, PushKeys: d.pushKeys, PushServices: pushServices,
 		Origins: s.origins(listeners), Proxies: o.Proxies, SignupsHourly: hourly, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(),
@@ -196,13 +211,35 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		}
 		s.Instances = append(s.Instances, in)
 	}
-	return s, front.open(d.auth, save, s.Instances, s.clientConfig(s.URL))
+	return s, front.open(d.auth, save, notifier, s.Instances, s.clientConfig(s.URL))
 }
 
 // Publish publishes data for persist, as a realtime instance does. If it returns nil with the embedded store, the
 // data is saved or has become a dead letter. With Pub/Sub, that happens later.
 func (s *Stack) Publish(ctx context.Context, data []byte) error {
 	return s.publisher.Publish(ctx, data)
+}
+
+// Notify publishes an event for notify, as a realtime instance does. It is handled later.
+func (s *Stack) Notify(ctx context.Context, data []byte) error { return s.notifier.Publish(ctx, data) }
+
+// operator is the contact that push services get.
+const operator = "operator@localhost"
+
+// pushServices returns the push services to which pushes may be sent, and starts the stand-in.
+func (s *Stack) pushServices() (push.Services, error) {
+	services, err := push.ParseServices(push.DefaultServices)
+	if err != nil || s.options.PushService == nil {
+		return services, err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return services, err
+	}
+	s.PushURL = "http://" + l.Addr().String()
+	services.Local = s.PushURL
+	s.serve("push service", l, s.options.PushService)
+	return services, nil
 }
 
 // onClose registers a function that Close calls.

@@ -41,6 +41,7 @@ chat-deploy → roles/iam.serviceAccountUser on account chat-build
 chat-deploy → roles/iam.serviceAccountUser on account chat-conversations
 chat-deploy → roles/iam.serviceAccountUser on account chat-me
 chat-deploy → roles/iam.serviceAccountUser on account chat-messages
+chat-deploy → roles/iam.serviceAccountUser on account chat-notify
 chat-deploy → roles/iam.serviceAccountUser on account chat-persist
 chat-deploy → roles/iam.serviceAccountUser on account chat-prober
 chat-deploy → roles/iam.serviceAccountUser on account chat-push
@@ -63,7 +64,12 @@ chat-deploy → roles/serviceusage.serviceUsageAdmin on the project
 chat-deploy → roles/storage.admin on the project
 chat-me → chatOwnAccount on the project
 chat-me → roles/datastore.user on the project, the chat's database
+chat-me → roles/secretmanager.secretAccessor on secret chat-push-key
+chat-me → roles/secretmanager.secretVersionAdder on secret chat-push-key
 chat-messages → roles/datastore.user on the project, the chat's database
+chat-notify → roles/datastore.user on the project, the chat's database
+chat-notify → roles/pubsub.publisher on topic notify
+chat-notify → roles/secretmanager.secretAccessor on secret chat-push-key
 chat-persist → roles/datastore.user on the project, the chat's database
 chat-persist → roles/pubsub.publisher on topic dead-letters
 chat-plan → chatPlan on the project
@@ -83,6 +89,7 @@ chat-plan → roles/run.viewer on the project
 chat-plan → roles/serviceusage.apiKeysViewer on the project
 chat-plan → roles/serviceusage.serviceUsageConsumer on the project
 chat-plan → roles/storage.objectViewer on bucket acme-chat-chat-source
+chat-push → roles/run.invoker on service notify
 chat-push → roles/run.invoker on service persist
 chat-realtime → roles/datastore.viewer on the project, the chat's database
 chat-realtime → roles/pubsub.publisher on topic delivery-acks
@@ -143,6 +150,8 @@ func grant(r resource) string {
 		on = "service " + text(r, "name")
 	case "google_cloud_run_v2_job_iam_member":
 		on = "job " + text(r, "name")
+	case "google_secret_manager_secret_iam_member":
+		on = "secret " + text(r, "secret_id")
 	case "google_pubsub_topic_iam_member":
 		on = "topic " + text(r, "topic")
 	case "google_pubsub_subscription_iam_member":
@@ -315,12 +324,12 @@ func TestAuditLogIsSeparate(t *testing.T) {
 			}
 		}
 	}
-	if !slices.Equal(appends, []string{"google_project_iam_member.admin_audit"}) || n != 8 {
+	if !slices.Equal(appends, []string{"google_project_iam_member.admin_audit"}) || n != 9 {
 		t.Errorf("%v may append, and %d accounts have access to the chat's database", appends, n)
 	}
 }
 
-// TestNoKeysNoSecrets checks that the configuration has no secrets to keep or rotate. Service accounts use tokens,
+// TestNoKeysNoSecrets checks that the configuration has no content of a secret. Service accounts use tokens,
 // and Redis uses IAM.
 func TestNoKeysNoSecrets(t *testing.T) {
 	for _, r := range applied(t).resources {
@@ -350,8 +359,8 @@ func TestEveryServiceHasItsOwnAccount(t *testing.T) {
 	for _, r := range s.of("google_cloud_run_v2_service") {
 		record(r, text(r, "template", 0, "service_account"))
 	}
-	if len(users) != 8 {
-		t.Errorf("%d services, want seven functions and realtime", len(users))
+	if len(users) != 9 {
+		t.Errorf("%d services, want eight functions and realtime", len(users))
 	}
 }
 
@@ -360,11 +369,11 @@ func TestFunctions(t *testing.T) {
 		name := text(r, "name")
 		number := func(of string) float64 { n, _ := at(r.Values, "service_config", 0, of).(float64); return n }
 		ingress := "ALLOW_ALL"
-		if name == "persist" {
+		if name == "persist" || name == "notify" {
 			ingress = "ALLOW_INTERNAL_ONLY"
 			// The deadline of the subscription is 60 s. Pub/Sub would repeat a longer call while it runs.
 			if number("timeout_seconds") >= 60 {
-				t.Errorf("persist has a timeout of %v s, want less than 60 s", number("timeout_seconds"))
+				t.Errorf("%s has a timeout of %v s, want less than 60 s", name, number("timeout_seconds"))
 			}
 		}
 		if got := text(r, "service_config", 0, "ingress_settings"); got != ingress {

@@ -16,7 +16,7 @@ resource "google_monitoring_notification_channel" "email" {
 
 locals {
   function_names = [module.signup.name, module.users.name, module.conversations.name, module.messages.name,
-  module.me.name, module.admin.name, module.persist.name]
+  module.me.name, module.admin.name, module.persist.name, module.notify.name]
 
   # For each alert, by name: the condition, how long it must hold, and the text.
   threshold_alerts = {

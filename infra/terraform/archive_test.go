@@ -185,11 +185,12 @@ func servesTarget(t *testing.T, binary, target, push string, settings map[string
 		cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%v", name, value))
 	}
 	path, body := "/", ""
-	if target == "persist" {
+	if target == "persist" || target == "notify" {
 		path, body = push, "{}"
 	}
 	status, answer := start(t, cmd).request(t, "http://127.0.0.1:"+port+path, "", body)
-	if want := map[string]int{"signup": 405, "persist": 400, "admin": 404}[target]; status != cmp.Or(want, 401) {
+	want := map[string]int{"signup": 405, "persist": 400, "notify": 400, "admin": 404}[target]
+	if status != cmp.Or(want, 401) {
 		t.Errorf("with its settings, FUNCTION_TARGET=%s answers %d, want %d: %s", target, status, cmp.Or(want, 401), answer)
 	}
 }

@@ -101,6 +101,9 @@ locals {
     PLACE_HEADER             = local.place_header
     REGION                   = var.region
     COST_CAP_PERCENT         = tostring(local.cost_cap ? var.cost_cap_percent : 0)
+    PUSH_SERVICES            = join(",", var.push_services)
+    PUSH_SECRET              = google_secret_manager_secret.push_key.secret_id
+    NOTIFY_TOPIC             = google_pubsub_topic.notify.name
     PROBER                   = google_service_account.prober.email
     LOG_LEVEL                = var.log_level
   } : name => value if value != "" }

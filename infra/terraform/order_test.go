@@ -22,6 +22,8 @@ var creationOrder = []struct{ first, then, reason string }{
 	{"google_pubsub_topic_iam_member.realtime_acks", "google_cloud_run_v2_service.realtime", "it could not publish"},
 	{"google_cloud_run_v2_service_iam_member.push", "google_pubsub_subscription.persist",
 		"the first push would be refused"},
+	{"google_cloud_run_v2_service_iam_member.notify_push", "google_pubsub_subscription.notify",
+		"the first push would be refused"},
 	{"google_cloud_run_v2_service_iam_member.cap_push", "google_pubsub_subscription.cap",
 		"the first push would be refused"},
 	{"google_pubsub_topic_iam_member.dead_lettering", "google_pubsub_subscription.persist",

@@ -41,6 +41,10 @@ locals {
     "logging.logMetrics.create",
     "logging.logMetrics.delete",
     "logging.logMetrics.update",
+    "secretmanager.secrets.create",
+    "secretmanager.secrets.delete",
+    "secretmanager.secrets.getIamPolicy",
+    "secretmanager.secrets.update",
   ]
 
   # The accounts that the services, the jobs and the builds run as, and which the deploying account must be allowed to
@@ -52,6 +56,7 @@ locals {
     push      = google_service_account.push.email
     build     = google_service_account.build.email
     persist   = module.persist.account
+    notify    = module.notify.account
     },
     { for name, function in {
       signup        = module.signup
@@ -98,6 +103,7 @@ locals {
     "logging.sinks.get",
     "networkconnectivity.serviceConnectionPolicies.get",
     "resourcemanager.projects.get",
+    "secretmanager.secrets.get",
     "storage.buckets.get",
   ]
 

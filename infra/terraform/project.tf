@@ -20,6 +20,7 @@ locals {
     "pubsub.googleapis.com",
     "redis.googleapis.com",
     "run.googleapis.com",
+    "secretmanager.googleapis.com",
     "securetoken.googleapis.com",
     "serviceconsumermanagement.googleapis.com",
     "serviceusage.googleapis.com",

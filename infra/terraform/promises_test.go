@@ -28,6 +28,12 @@ var promises = []struct {
 		"europe-west1", "messages must stay in the region"},
 	{"google_pubsub_topic.dead_letters", []any{"message_storage_policy", 0, "allowed_persistence_regions", 0},
 		"europe-west1", "messages must stay in the region"},
+	{"google_pubsub_topic.notify", []any{"message_retention_duration"}, nil,
+		"the text of messages that were not delivered must not be kept"},
+	{"google_pubsub_subscription.notify", []any{"message_retention_duration"}, "600s", "notify drops what is older"},
+	{"google_pubsub_subscription.notify", []any{"dead_letter_policy", 0}, nil, "a dead letter would keep the text"},
+	{"google_pubsub_topic.notify", []any{"message_storage_policy", 0, "allowed_persistence_regions", 0},
+		"europe-west1", "messages must stay in the region"},
 	{"google_redis_cluster.this", []any{"persistence_config", 0, "aof_config", 0, "append_fsync"}, "EVERYSEC",
 		"a node that fails may lose a second"},
 	{"google_compute_network.this", []any{"auto_create_subnetworks"}, false, "only Redis and realtime are in the network"},
@@ -240,6 +246,10 @@ chatDeploy iam.serviceAccounts.update
 chatDeploy logging.logMetrics.create
 chatDeploy logging.logMetrics.delete
 chatDeploy logging.logMetrics.update
+chatDeploy secretmanager.secrets.create
+chatDeploy secretmanager.secrets.delete
+chatDeploy secretmanager.secrets.getIamPolicy
+chatDeploy secretmanager.secrets.update
 chatPlan datastore.databases.getMetadata
 chatPlan datastore.databases.list
 chatPlan datastore.indexes.get
@@ -251,6 +261,7 @@ chatPlan logging.logMetrics.list
 chatPlan logging.sinks.get
 chatPlan networkconnectivity.serviceConnectionPolicies.get
 chatPlan resourcemanager.projects.get
+chatPlan secretmanager.secrets.get
 chatPlan storage.buckets.get
 `
 

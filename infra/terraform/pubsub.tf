@@ -116,10 +116,10 @@ resource "google_pubsub_subscription_iam_member" "dead_lettering" {
   member       = google_project_service_identity.pubsub.member
 }
 
-# The service account that calls persist. It has no other permission.
+# The service account that calls persist and notify. It has no other permission.
 resource "google_service_account" "push" {
   account_id   = "chat-push"
-  display_name = "Chat: Pub/Sub's push to persist"
+  display_name = "Chat: Pub/Sub's push to persist and notify"
 
   depends_on = [time_sleep.apis]
 }

@@ -64,6 +64,18 @@ variable "extra_origins" {
   }
 }
 
+variable "push_services" {
+  description = "Hosts of the push services to which pushes may be sent, such as \"push.example.org\", or \"*.example.org\" for any labels before. If empty, those of Chrome, Firefox, Edge and Safari (functions/push)."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for s in var.push_services : can(regex("^([*][.])?[a-z0-9-]+([.][a-z0-9-]+)*[.][a-z][a-z0-9-]*$", s))])
+    error_message = "Each push service must be a host name without a scheme, port or path, such as \"push.example.org\"."
+  }
+}
+
 variable "image" {
   description = "Image of realtime/ by digest (\"HOST/PROJECT/REPOSITORY/NAME@sha256:…\"), as built by the pipeline. If empty, Cloud Build builds the image from the local files during the apply, unless keep_code is true."
   type        = string

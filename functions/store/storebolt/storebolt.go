@@ -42,6 +42,9 @@ var (
 	pictures  = []byte("pictures")  // uid, version → store.Picture
 	choices   = []byte("choices")   // uid → store.Choices
 
+	subscriptions = []byte("subscriptions") // uid → []store.Subscription
+	endpoints     = []byte("endpoints")     // store.EndpointKey → uid
+
 	conversations = []byte("conversations") // id → conversationRecord
 	byMember      = []byte("by_member")     // uid, last_at id
 	messages      = []byte("messages")      // conversation, at id → messageRecord
@@ -59,8 +62,8 @@ var (
 	limitCount    = []byte("limit_count") // key → limitRecord
 
 	all = [][]byte{users, names, signups, byName, byTerm, byEmail, byCreated, byActive, admins, erasing, erased,
-		pictures, choices, conversations, byMember, messages, messageKeys, byRecipient, days, stubs, stubAges, byChange,
-		audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
+		pictures, choices, subscriptions, endpoints, conversations, byMember, messages, messageKeys, byRecipient, days,
+		stubs, stubAges, byChange, audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
 )
 
 // Store is a store.Store in a bbolt file.

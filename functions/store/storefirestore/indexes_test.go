@@ -49,7 +49,7 @@ type (
 // documents lists the document type of each collection.
 var documents = map[string]any{
 	colUsers: userDoc{}, colNames: store.Name{}, colSignups: signupDoc{}, colErased: erasedDoc{},
-	colPictures:      pictureDoc{},
+	colPictures: pictureDoc{}, colChoices: choicesDoc{}, colSubscriptions: subscriptionsDoc{}, colEndpoints: endpointDoc{},
 	colConversations: conversationDoc{},
 	colMessages:      messageDoc{}, colAudit: auditDoc{}, colDeadLetters: deadLetterDoc{}, colLimits: limitDoc{},
 }

@@ -32,12 +32,14 @@ import (
 
 // Collections.
 const (
-	colUsers         = "users"     // by uid
-	colNames         = "usernames" // by username in lower case
-	colSignups       = "signups"   // by email key
-	colErased        = "erased"    // by uid
-	colPictures      = "pictures"  // by uid and version
-	colChoices       = "choices"   // by uid
+	colUsers         = "users"              // by uid
+	colNames         = "usernames"          // by username in lower case
+	colSignups       = "signups"            // by email key
+	colErased        = "erased"             // by uid
+	colPictures      = "pictures"           // by uid and version
+	colChoices       = "choices"            // by uid
+	colSubscriptions = "push_subscriptions" // by uid
+	colEndpoints     = "push_endpoints"     // by store.EndpointKey
 	colConversations = "conversations"
 	colMessages      = "messages" // below a conversation, by message id
 	colAudit         = "audit"    // in the database of the audit log

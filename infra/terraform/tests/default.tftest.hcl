@@ -339,7 +339,7 @@ run "default" {
       google_redis_cluster.this.deletion_protection_enabled && google_redis_cluster.this.deletion_policy == "PREVENT" &&
       google_cloud_run_v2_service.realtime.deletion_protection && google_cloud_run_v2_service.realtime.deletion_policy == "PREVENT" &&
       alltrue([for t in [google_pubsub_topic.delivery_acks, google_pubsub_topic.dead_letters, google_pubsub_subscription.persist,
-      google_pubsub_subscription.dead_letters] : t.deletion_policy == "PREVENT"]) &&
+      google_pubsub_subscription.dead_letters, google_pubsub_topic.notify, google_pubsub_subscription.notify] : t.deletion_policy == "PREVENT"]) &&
     google_artifact_registry_repository.this.deletion_policy == "PREVENT" && !google_storage_bucket.source.force_destroy)
     error_message = "By default, resources that hold data must be protected against deletion."
   }

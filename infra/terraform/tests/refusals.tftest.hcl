@@ -62,6 +62,7 @@ run "each_of_these" {
     new_people_per_day     = 0
     people_listed_hourly   = 0
     extra_origins          = ["https://old.example.org/"]
+    push_services          = ["https://push.example.org"]
     log_level              = "verbose"
     alert_emails           = ["ops"]
     billing_account        = "0123ab-4567cd-89ef01"
@@ -86,6 +87,7 @@ run "each_of_these" {
     var.new_people_per_day,
     var.people_listed_hourly,
     var.extra_origins,
+    var.push_services,
     var.log_level,
     var.alert_emails,
     var.billing_account,
@@ -112,6 +114,7 @@ run "each_of_these_too" {
     new_people_per_day     = 1.5
     people_listed_hourly   = 2.5
     extra_origins          = ["http://old.example.org"]
+    push_services          = ["10.0.0.1"]
     alert_emails           = ["ops@example.org", "a b@example.org"]
     billing_account        = "012345"
     monthly_budget         = 1.5
@@ -131,6 +134,7 @@ run "each_of_these_too" {
     var.new_people_per_day,
     var.people_listed_hourly,
     var.extra_origins,
+    var.push_services,
     var.alert_emails,
     var.billing_account,
     var.monthly_budget,

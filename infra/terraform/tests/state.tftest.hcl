@@ -36,6 +36,7 @@ variables {
   pipeline        = true
   keep_code       = false # nothing is deployed yet
   extra_origins   = ["https://old.example.org"]
+  push_services   = ["push.example.org"]
   alert_emails    = ["ops@example.org"]
   billing_account = "0123AB-4567CD-89EF01"
 }

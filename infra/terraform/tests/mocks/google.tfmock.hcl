@@ -218,6 +218,23 @@ override_resource {
 }
 
 override_resource {
+  target = module.notify.google_service_account.this
+  values = {
+    id     = "projects/acme-chat/serviceAccounts/chat-notify@acme-chat.iam.gserviceaccount.com"
+    name   = "projects/acme-chat/serviceAccounts/chat-notify@acme-chat.iam.gserviceaccount.com"
+    email  = "chat-notify@acme-chat.iam.gserviceaccount.com"
+    member = "serviceAccount:chat-notify@acme-chat.iam.gserviceaccount.com"
+  }
+}
+
+override_resource {
+  target = google_pubsub_topic.notify
+  values = {
+    id = "projects/acme-chat/topics/notify"
+  }
+}
+
+override_resource {
   target = google_pubsub_topic.delivery_acks
   values = {
     id = "projects/acme-chat/topics/delivery-acks"

@@ -1,4 +1,4 @@
-package persist
+package pubsubevent
 
 import (
 	"bytes"
@@ -18,7 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
 )
 
-// ServeHTTP converts pushes as functions-framework does, and refuses the same ones.
+// Serve converts pushes as functions-framework does, and refuses the same ones.
 func TestConvertLikeFramework(t *testing.T) {
 	events := make(chan event.Event, 1)
 	err := funcframework.RegisterCloudEventFunctionContext(t.Context(), "/capture",
@@ -78,8 +78,8 @@ func TestConvertLikeFramework(t *testing.T) {
 			fmt.Sprint(ours.Extensions()) != fmt.Sprint(theirs.Extensions()) {
 			t.Errorf("%q: convert makes the event\n%v, the framework\n%v", body, ours, theirs)
 		}
-		x, err1 := messageOf(ours)
-		y, err2 := messageOf(theirs)
+		x, err1 := Of(ours)
+		y, err2 := Of(theirs)
 		if err1 != nil || err2 != nil || x.ID != y.ID || !bytes.Equal(x.Data, y.Data) {
 			t.Errorf("%q: messages %v (%v) and %v (%v), want the same", body, x, err1, y, err2)
 		}

@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+
+	"github.com/phoenixchat/phoenixchat/functions/push"
+	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// pushDevice is a device of the caller that gets pushes. Whoever knows the whole endpoint could try to send to it, so
+// only the host of the push service is shown.
+type pushDevice struct {
+	Device  string      `json:"device"`
+	Service string      `json:"service"`
+	Preview bool        `json:"preview"`
+	At      chat.Micros `json:"at"`
+}
+
+func pushDevices(list []store.Subscription) []pushDevice {
+	devices := []pushDevice{}
+	for _, s := range list {
+		devices = append(devices, pushDevice{s.Device, push.Service(s.Endpoint), s.Preview, s.At})
+	}
+	return devices
+}
+
+// getPush returns the key with which browsers subscribe, and the caller's devices with a subscription.
+func (a *API) getPush(ctx context.Context, r *request) (*response, error) {
+	list, err := a.deps.Store.Subscriptions(ctx, r.user.UID)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := a.deps.PushKeys.Pair(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return ok(map[string]any{"public_key": pair.Public, "devices": pushDevices(list)}), nil
+}
+
+// putPush registers the push subscription of a device. It may be repeated.
+func (a *API) putPush(ctx context.Context, r *request) (*response, error) {
+	var in struct {
+		Device   string `json:"device"`
+		Endpoint string `json:"endpoint"`
+		Keys     struct {
+			P256DH string `json:"p256dh"`
+			Auth   string `json:"auth"`
+		} `json:"keys"`
+		Preview *bool `json:"preview"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := push.CheckDevice(in.Device); err != nil {
+		return nil, err
+	}
+	if err := a.deps.PushServices.Check(in.Endpoint); err != nil {
+		return nil, err
+	}
+	point, secret, err := push.DecodeKeys(in.Keys.P256DH, in.Keys.Auth)
+	if err != nil {
+		return nil, err
+	}
+	return &response{}, a.deps.Store.Subscribe(ctx, r.user.UID, store.Subscription{
+		Device: in.Device, Endpoint: in.Endpoint, P256DH: point, Auth: secret,
+		Preview: in.Preview == nil || *in.Preview,
+		SignIn:  store.SignInTime(r.claims.AuthTime), At: micros(a.deps.Now()),
+	})
+}
+
+// deletePush removes the subscription of a device. It succeeds if there is none.
+func (a *API) deletePush(ctx context.Context, r *request) (*response, error) {
+	var in struct {
+		Device string `json:"device"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := push.CheckDevice(in.Device); err != nil {
+		return nil, err
+	}
+	return &response{}, a.deps.Store.Unsubscribe(ctx, r.user.UID,
+		func(s store.Subscription) bool { return s.Device == in.Device })
+}
