@@ -342,6 +342,7 @@ export function createApp(): App {
         return ok(undefined);
       },
       async commonPasswords() {
+        if (params.has("held")) await new Promise<void>((resolve) => (fake.release = resolve));
         return ok(new Set(["password", "sunshine1"]));
       },
       async resetAddress(c) {
@@ -404,7 +405,7 @@ const fake = {
   connection,
   list,
   params,
-  /** Lets the page of older messages arrive that is being loaded, if the address has "held". */
+  /** Lets the page of older messages, or the list of passwords, arrive that is being loaded, if the address has "held". */
   release(): void {},
 };
 
