@@ -93,7 +93,7 @@ test("the list shows all, unread, archived or starred", async ({ at }) => {
 });
 
 test.describe("on a touch screen", () => {
-  test.use({ hasTouch: true, viewport: { width: 390, height: 760 } });
+  test.use({ hasTouch: true, isMobile: true, viewport: { width: 360, height: 740 } });
 
   test("a long press opens the menu of a chat and not the chat, whose details have the same actions", async ({
     at,

@@ -116,5 +116,5 @@ test("what is typed while a form checks the password is not sent unseen", async 
   await field(en.auth.password).press("Enter");
   await checking.toHaveAttribute("aria-disabled", "true");
   await release();
-  await expect(page.getByRole("list", { name: en.chats.label })).toBeVisible();
+  await expect(page.getByRole("link", { name: en.nav.people, exact: true })).toBeVisible();
 });

@@ -342,7 +342,14 @@ export function createApp(): App {
         return ok(undefined);
       },
       async commonPasswords() {
-        if (params.has("held")) await new Promise<void>((resolve) => (fake.release = resolve));
+        const { release } = fake;
+        if (params.has("held"))
+          await new Promise<void>((resolve) => {
+            fake.release = () => {
+              release();
+              resolve();
+            };
+          });
         return ok(new Set(["password", "sunshine1"]));
       },
       async resetAddress(c) {
