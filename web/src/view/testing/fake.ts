@@ -342,11 +342,11 @@ export function createApp(): App {
         return ok(undefined);
       },
       async commonPasswords() {
-        const { release } = fake;
         if (params.has("held"))
           await new Promise<void>((resolve) => {
+            const earlier = fake.release.bind(fake);
             fake.release = () => {
-              release();
+              earlier();
               resolve();
             };
           });
