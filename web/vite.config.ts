@@ -28,7 +28,10 @@ export default defineConfig({
         // later, and they compress worse.
         codeSplitting: {
           groups: [
-            { name: "app", test: /src\/(view\/App|view\/parts\/Ticks|view\/names|model\/create)\.(svelte|ts)$/ },
+            {
+              name: "app",
+              test: /src\/(view\/App|view\/parts\/(Ticks|Badge|AdminBadge|Avatar)|view\/n(ames|extFrame)|model\/create)\.(svelte|ts)$/,
+            },
           ],
         },
       },

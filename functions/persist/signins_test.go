@@ -13,8 +13,8 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 )
 
-// A sign-in that only opens sockets is listed, and announced on the user's other devices. A repetition changes nothing,
-// users who do not exist are passed over, and what is not valid becomes a dead letter.
+// A sign-in that only opens sockets is listed, and is announced on the user's other devices. Repeating an event changes
+// nothing, an event of an unknown user is ignored, and an invalid event becomes a dead letter.
 func TestSignIns(t *testing.T) {
 	f := newFixture(t)
 	ctx := t.Context()

@@ -95,7 +95,7 @@ func (f *Function) dropErased(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// recordSignIns records uses of sign-ins, and announces devices that are new. Users who do not exist are passed over.
+// recordSignIns records uses of sign-ins, and announces new devices. It ignores unknown users.
 func (f *Function) recordSignIns(ctx context.Context, list []delivery.Seen) error {
 	for _, s := range list {
 		u, added, err := f.deps.Store.RecordSignIn(ctx, s.UID, store.Seen{SignIn: s.SignIn, At: s.At, Client: s.Client})

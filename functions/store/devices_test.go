@@ -64,7 +64,7 @@ func TestSignInsOfOneDeviceAreBounded(t *testing.T) {
 	}
 }
 
-// What was not used for 90 days is no longer listed. Pruning neither ends a sign-in nor revives one.
+// A device that was not used for 90 days is not listed. Pruning neither ends a sign-in nor revives one.
 func TestPruningDevices(t *testing.T) {
 	const start = 1_000_000 * second
 	const kept = chat.Micros(90 * 24 * hour)

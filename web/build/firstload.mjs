@@ -18,7 +18,7 @@ const SCREENS = {
     imports: ["src/view/auth/Auth.svelte", "src/net/passwordForms.ts"],
   },
   "signed in, until it is connected": { limit: 90_000, imports: signedIn },
-  "with an open conversation": { limit: 105_000, imports: [...signedIn, "src/view/conversation/Conversation.svelte"] },
+  "with an open conversation": { limit: 104_000, imports: [...signedIn, "src/view/conversation/Conversation.svelte"] },
 };
 /**
  * Modules that are imported only when somebody opens the screen that needs them. A module that is imported at run time

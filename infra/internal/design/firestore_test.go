@@ -21,6 +21,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
+	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 )
 
 // document is a row of the Firestore table.
@@ -371,6 +372,13 @@ func writeAll(t *testing.T, s store.Store) {
 		Choice: chat.Choice{Value: 1, At: now, ID: uuid.Must(uuid.NewV7()).String()}}, now)
 	must(err)
 	_, err = s.SetBlocked(ctx, "alice", "bob", true)
+	must(err)
+	client := useragent.Client{Browser: "Firefox", System: "Linux", Place: "Bern"}
+	for _, signIn := range []chat.Micros{now, now + chat.Micros(time.Second.Microseconds())} {
+		_, _, err = s.RecordSignIn(ctx, "alice", store.Seen{SignIn: signIn, At: signIn, Client: client})
+		must(err)
+	}
+	_, err = s.SignOutDevice(ctx, "alice", store.Device{First: now}.ID())
 	must(err)
 	other := "alice2"
 	_, err = s.Rename(ctx, "alice", &other, nil, now, false)

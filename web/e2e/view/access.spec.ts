@@ -141,7 +141,7 @@ const screens: readonly Screen[] = [
     prepare: async (page) => {
       await button(en.conversation.showDetails)(page).click();
       await button(en.common.more)(page).last().click();
-      await expect(page.getByRole("menuitem")).toBeVisible();
+      await expect(page.getByRole("menuitem").last()).toBeVisible();
     },
   },
   { place: "/c/lena", shows: sentence(en.conversation.startMore) },

@@ -23,7 +23,7 @@ test.describe("on a phone", () => {
     // A layer that was closed by other means leaves nothing to go back to.
     await page.getByRole("button", { name: en.conversation.details("Lena") }).click();
     await about(page).getByRole("button", { name: en.common.more }).click();
-    await page.getByRole("menuitem").click();
+    await page.getByRole("menuitem").last().click();
     await expect(page.getByRole("menu")).toBeHidden();
     await about(page).getByRole("button", { name: en.conversation.hideDetails }).click();
     await expect(about(page)).toBeHidden();

@@ -1,4 +1,5 @@
 import type { Page } from "@playwright/test";
+import { choiceText } from "../../src/text/choices";
 import { messageText } from "../../src/text/messages";
 import { colorRules, findings, paint } from "../support/accessible";
 import { atRest, en, expect, test } from "./test";
@@ -99,6 +100,7 @@ test("reactions are counted and marked, move no other content than their bubble,
     en.conversation.reply,
     en.conversation.copy,
     messageText.forward,
+    choiceText.star,
   ]);
 });
 
@@ -119,6 +121,7 @@ test("a change waits visibly; one that is refused says why; a server without cha
     en.conversation.reply,
     en.conversation.copy,
     messageText.forward,
+    choiceText.star,
   ]);
   await expect(menu(page).getByRole("menuitemcheckbox")).toHaveCount(0);
 });

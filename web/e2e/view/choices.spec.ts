@@ -92,31 +92,12 @@ test("the list shows all, unread, archived or starred", async ({ at }) => {
   await expect(row(page, "Tomasz Wójcik")).toHaveCount(1);
 });
 
-test.describe("on a touch screen", () => {
-  test.use({ hasTouch: true, viewport: { width: 390, height: 760 } });
-
-  test("a long press opens the menu of a chat and not the chat, whose details have the same actions", async ({
-    at,
-  }) => {
-    const page = await at("/");
-    const touched = row(page, "Lena").first();
-    const box = await touched.boundingBox();
-    if (!box) throw new Error("the row has no box");
-    const session = await page.context().newCDPSession(page);
-    const touchPoints = [{ x: box.x + 80, y: box.y + 30 }];
-    await session.send("Input.dispatchTouchEvent", { type: "touchStart", touchPoints });
-    await expect(touched).toHaveAttribute("data-gesture", "held");
-    await session.send("Input.dispatchTouchEvent", { type: "touchEnd", touchPoints: [] });
-    await expect(menu(page)).toHaveAccessibleName(choiceText.actions("Lena"));
-    await expect(page).toHaveURL(/\/\?fake=1$/u);
-    await item(page, choiceText.pin).click();
-    await expect(rows(page).first()).toContainText("Lena");
-    await row(page, "Lena").first().getByRole("link").click();
-    await page.getByRole("button", { name: en.conversation.showDetails }).click();
-    await page.getByRole("button", { name: en.common.more }).click();
-    await expect(item(page, choiceText.unpin)).toBeVisible();
-    await expect(item(page, en.conversation.block("Lena"))).toBeVisible();
-  });
+test("the details of a chat have the same actions as its row", async ({ at }) => {
+  const page = await at("/c/lena", { pinned: "6" });
+  await page.getByRole("button", { name: en.conversation.showDetails }).click();
+  await page.getByRole("button", { name: en.common.more }).click();
+  await expect(item(page, choiceText.unpin)).toBeVisible();
+  await expect(item(page, en.conversation.block("Lena"))).toBeVisible();
 });
 
 test("a choice that cannot be stored says so", async ({ at }) => {

@@ -1,3 +1,4 @@
+import { choiceText } from "../../src/text/choices";
 import { messageText } from "../../src/text/messages";
 import { en, expect, test } from "./test";
 
@@ -11,10 +12,12 @@ test("a deleted account has no composer and cannot be answered; its history stay
   await expect(last.getByRole("button", { name: en.common.more })).toBeVisible();
   await expect(last.getByRole("button", { name: en.conversation.reply })).toHaveCount(0);
   await last.getByRole("button", { name: en.common.more }).click();
-  await expect(page.getByRole("menuitem")).toHaveText([en.conversation.copy, messageText.forward]);
+  await expect(page.getByRole("menuitem")).toHaveText([en.conversation.copy, messageText.forward, choiceText.star]);
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: en.conversation.showDetails, exact: true }).click();
   const about = page.getByRole("complementary", { name: en.conversation.details("Jonas Ahlgren") });
   await expect(about).toContainText(en.chats.gone);
-  await expect(about.getByRole("button", { name: en.common.more })).toHaveCount(0); // the menu with "Block"
+  await about.getByRole("button", { name: en.common.more }).click();
+  await expect(page.getByRole("menuitem", { name: choiceText.archive })).toBeVisible();
+  await expect(page.getByRole("menuitem", { name: en.conversation.block("Jonas Ahlgren") })).toHaveCount(0);
 });

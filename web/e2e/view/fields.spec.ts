@@ -97,3 +97,24 @@ test("a new password follows the rules that are shown, at sign-up and at a reset
   await at("/reset?oobCode=old", { as: "signed-out" });
   await expect(page.getByRole("alert")).toHaveText(en.auth.problems.code_ended);
 });
+
+test("what is typed while a form checks the password is not sent unseen", async ({ at }) => {
+  const page = await at("/signup", { as: "signed-out", held: 1 });
+  const release = () => page.evaluate(() => (globalThis as unknown as { fake: { release(): void } }).fake.release());
+  const field = (label: string) => page.getByLabel(label, { exact: true });
+  await field(en.auth.name).fill("Mara Kern");
+  await field(en.auth.email).fill("mara@example.org");
+  await field(en.auth.password).fill("correct horse");
+  const checking = expect(page.locator("form button.primary")); // its name changes, too
+  await field(en.auth.password).press("Enter");
+  await checking.toHaveAttribute("aria-disabled", "true");
+  await field(en.auth.password).pressSequentially(" staple");
+  await release();
+  await checking.not.toHaveAttribute("aria-disabled", "true");
+  await expect(field(en.auth.password)).toHaveValue("correct horse staple");
+
+  await field(en.auth.password).press("Enter");
+  await checking.toHaveAttribute("aria-disabled", "true");
+  await release();
+  await expect(page.getByRole("link", { name: en.nav.people, exact: true })).toBeVisible();
+});

@@ -43,7 +43,7 @@ test("in forced colors, borders show bubbles, buttons, the open chat, presence a
   expect(await css(line, "border-top-color")).toBe(await css(current, "border-top-color"));
 
   await page.getByRole("link", { name: en.nav.yours("Ada Brandt") }).click();
-  const signOut = page.getByRole("button", { name: en.settings.signOut });
+  const signOut = page.getByRole("button", { name: en.settings.signOut, exact: true });
   await expect(signOut).toBeVisible();
   expect(await border(signOut)).toBe("1px");
   expect(await border(page.locator(".themes label").filter({ hasText: en.settings.themeSystem }))).toBe("3px");

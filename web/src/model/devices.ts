@@ -13,7 +13,7 @@ export interface Device {
   readonly lastAt: number;
   /** It is this browser. */
   readonly here: boolean;
-  /** What the browser claims to be; "" if the server does not know. */
+  /** The name of the browser, as the browser states it. Empty if the server does not know it. */
   readonly browser: string;
   readonly system: string;
   readonly place: string;

@@ -203,7 +203,7 @@ export class OpenConversation implements Conversation {
       await this.parts.store.write(async (tx) => {
         const row = (await tx.conversation(this.id)) ?? emptyConversation(this.id, this.other);
         if (row.myRead < at) await moveMyRead(tx, row, at, this.parts.platform.clock.now());
-        // Whoever looks at it has no need of the mark any more.
+        // Opening a conversation removes the mark "unread".
         const unread = { kind: "unread", conversation: this.id, message: "" };
         await choose(tx, this.parts.context(), this.newId(), unread, 0);
       });

@@ -9,7 +9,7 @@ import type { SettingRow } from "./rows";
 
 export type Choice = Pick<Setting, "value" | "at" | "id">;
 
-/** What a choice is about. */
+/** The conversation or message that a choice is about, and the kind of choice. */
 export type Subject = Pick<Setting, "conversation" | "message" | "kind">;
 
 /** The value of a mute without an end. */

@@ -24,7 +24,7 @@ export class RowMenus {
   }
 
   #click(event: MouseEvent, row: Element, lifted: boolean): void {
-    if (touch.now && !(event instanceof PointerEvent && event.pointerType === "mouse")) return; // see gestures.ts
+    if (event instanceof PointerEvent ? event.pointerType === "touch" : touch.now) return; // see gestures.ts
     const open = (): void => this.#open(row, pointOf(event.clientX, event.clientY));
     // Firefox closes a menu that opens while the button is down as soon as it is released.
     if (event.buttons === 0 || lifted) open();

@@ -1,7 +1,5 @@
 /** A finger that rests this long opens the menu, in ms. */
 export const LONG_PRESS_MS = 450;
-/** A click comes at most this long after the finger was lifted, in ms. */
-const CLICK_MS = 400;
 /** A finger that moves less than this, in CSS pixels, rests. */
 const REST = 10;
 /** A swipe of this length answers the message, in CSS pixels. */
@@ -9,19 +7,21 @@ export const SWIPE = 56;
 /** The message follows the finger no further than this, in CSS pixels. */
 const FARTHEST = 72;
 
-/** Ignores the click that follows when the finger is lifted, as on a link. */
+/** Ignores the click that follows when the finger is lifted, as on a link. A busy browser may send it late. */
 function ignoreClick(): void {
   const over = new AbortController();
+  const options = { capture: true, signal: over.signal };
   addEventListener(
     "click",
-    (e) => {
-      e.preventDefault();
-      e.stopPropagation();
+    (event) => {
+      if (event.detail === 0) return; // from the keyboard
+      event.preventDefault();
+      event.stopPropagation();
+      over.abort();
     },
-    { capture: true, signal: over.signal },
+    options,
   );
-  addEventListener("pointerdown", () => over.abort(), { capture: true, signal: over.signal });
-  setTimeout(() => over.abort(), CLICK_MS);
+  addEventListener("pointerdown", () => over.abort(), options);
 }
 
 export interface Gestures {

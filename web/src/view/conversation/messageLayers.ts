@@ -8,7 +8,7 @@ import type { Changing } from "./changing";
 /** The dialog that forwards a message. */
 export type ForwardDialog = Component<{ conversation: Conversation; message: Message; onclose: () => void }>;
 
-/** What the actions on messages have opened; see MessageActions, which MessageLayers.svelte cannot import. */
+/** The layers that are open. MessageActions implements it; MessageLayers.svelte cannot import that class. */
 export interface MessageLayersState extends BubbleActions {
   readonly menus: { shown: { readonly message: Message; readonly beside: Beside } | null };
   readonly changing: Changing | undefined;

@@ -342,6 +342,14 @@ export function createApp(): App {
         return ok(undefined);
       },
       async commonPasswords() {
+        if (params.has("held"))
+          await new Promise<void>((resolve) => {
+            const earlier = fake.release.bind(fake);
+            fake.release = () => {
+              earlier();
+              resolve();
+            };
+          });
         return ok(new Set(["password", "sunshine1"]));
       },
       async resetAddress(c) {
@@ -404,7 +412,7 @@ const fake = {
   connection,
   list,
   params,
-  /** Lets the page of older messages arrive that is being loaded, if the address has "held". */
+  /** Lets the page of older messages, or the list of passwords, arrive that is being loaded, if the address has "held". */
   release(): void {},
 };
 
