@@ -1,6 +1,7 @@
 import type { Page } from "@playwright/test";
 import { choiceText } from "../../src/text/choices";
 import { findings, paint } from "../support/accessible";
+import { finger } from "./finger";
 import { en, expect, test } from "./test";
 
 const list = (page: Page) => page.getByRole("list", { name: en.chats.label });
@@ -105,4 +106,30 @@ test("a choice that cannot be stored says so", async ({ at }) => {
   await row(page, "Lena").first().click({ button: "right" });
   await item(page, choiceText.pin).click();
   await expect(page.getByText(en.problems.storage_full)).toBeVisible();
+});
+
+test.describe("with a finger", () => {
+  test.use({ hasTouch: true, isMobile: true, viewport: { width: 390, height: 844 } });
+
+  test("a long press on a chat opens its menu, which stays, and a tap opens the chat", async ({ at }) => {
+    const page = await at("/", { quiet: 1 });
+    const chat = row(page, "Tomasz Wójcik");
+    const { x, y, width, height } = (await chat.boundingBox()) ?? { x: 0, y: 0, width: 0, height: 0 };
+    const [middle, center] = [x + width / 2, y + height / 2];
+    const touch = await finger(page);
+    // Three times, since the browser need not send what follows a touch in the same order each time.
+    for (let i = 0; i < 3; i++) {
+      await touch.down(middle, center);
+      await expect(chat).toHaveAttribute("data-gesture", "held");
+      await touch.up();
+      await expect(item(page, choiceText.markUnread)).toBeFocused();
+      await expect(page).toHaveURL(/\/\?/);
+      if (i < 2) await page.keyboard.press("Escape");
+      if (i < 2) await expect(menu(page)).toHaveCount(0);
+    }
+    await item(page, choiceText.markUnread).tap();
+    await expect(chat).toContainText(en.chats.markedUnread);
+    await chat.tap();
+    await expect(page.getByRole("log")).toBeVisible();
+  });
 });

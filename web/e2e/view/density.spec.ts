@@ -1,4 +1,5 @@
-import type { CDPSession, Locator, Page } from "@playwright/test";
+import type { Locator, Page } from "@playwright/test";
+import { finger } from "./finger";
 import { atRest, en, expect, painted, test } from "./test";
 
 const articles = (page: Page) => page.getByRole("log").getByRole("article");
@@ -205,23 +206,6 @@ for (const [place, sentence] of [
 
 test.describe("with a finger", () => {
   test.use({ hasTouch: true, isMobile: true, viewport: { width: 360, height: 740 } });
-
-  interface Finger {
-    down(x: number, y: number): Promise<void>;
-    move(x: number, y: number): Promise<void>;
-    up(): Promise<void>;
-  }
-
-  async function finger(page: Page): Promise<Finger> {
-    const session: CDPSession = await page.context().newCDPSession(page);
-    const send = (type: "touchStart" | "touchMove" | "touchEnd", touchPoints: { x: number; y: number }[]) =>
-      session.send("Input.dispatchTouchEvent", { type, touchPoints }).then(() => undefined);
-    return {
-      down: (x, y) => send("touchStart", [{ x, y }]),
-      move: (x, y) => send("touchMove", [{ x, y }]),
-      up: () => send("touchEnd", []),
-    };
-  }
 
   /** Opens the conversation and returns the middle of a bubble, once the gestures are loaded. */
   async function ready(page: Page): Promise<{ x: number; y: number }> {

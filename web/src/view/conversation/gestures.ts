@@ -7,7 +7,10 @@ export const SWIPE = 56;
 /** The message follows the finger no further than this, in CSS pixels. */
 const FARTHEST = 72;
 
-/** Ignores the click that follows when the finger is lifted, as on a link. A busy browser may send it late. */
+/**
+ * Ignores the click that follows when the finger is lifted, as on a link. Browsers with touch events do not send it when
+ * `touchend` is prevented; others may send it late.
+ */
 function ignoreClick(): void {
   const over = new AbortController();
   const options = { capture: true, signal: over.signal };
@@ -33,7 +36,8 @@ export interface Gestures {
 
 /**
  * Follows a finger that was put on a message until it is lifted. A long press opens the menu once the finger is lifted,
- * because browsers close a popover that opens before. A swipe toward the end of the line answers.
+ * because browsers close a popover that opens before. They also close it for the mouse events that they derive from the
+ * touch, in a task of their own, so these are prevented. A swipe toward the end of the line answers.
  * Vertical movements scroll the list, for which the browser cancels the pointer.
  */
 export function follow(event: PointerEvent, article: HTMLElement, gestures: Gestures): void {
@@ -41,6 +45,7 @@ export function follow(event: PointerEvent, article: HTMLElement, gestures: Gest
   const forward = getComputedStyle(article).direction === "rtl" ? -1 : 1;
   const line = article.querySelector<HTMLElement>(".line");
   const ended = new AbortController();
+  const lifted = new AbortController();
   let held = false;
   let swiped = 0;
   const timer = setTimeout(() => {
@@ -64,6 +69,15 @@ export function follow(event: PointerEvent, article: HTMLElement, gestures: Gest
       { signal: ended.signal },
     );
 
+  // Registered before `touchstart`, since Chromium decides then whether the touch can be prevented.
+  window.addEventListener(
+    "touchend",
+    (e) => {
+      if (held && e.cancelable) e.preventDefault();
+    },
+    { passive: false, signal: lifted.signal },
+  );
+
   listen("pointermove", (e) => {
     const along = (e.clientX - clientX) * forward;
     if (held || Math.hypot(e.clientX - clientX, e.clientY - clientY) < REST) return;
@@ -76,12 +90,16 @@ export function follow(event: PointerEvent, article: HTMLElement, gestures: Gest
   listen("pointerup", () => {
     end();
     if (held) ignoreClick();
-    // The browser closes popovers after this event.
-    if (held) setTimeout(() => gestures.menu(clientX, clientY));
-    else if (swiped >= SWIPE) gestures.reply?.();
+    // Later, because `touchend` follows, and the browser closes popovers after this event.
+    setTimeout(() => {
+      lifted.abort();
+      if (held) gestures.menu(clientX, clientY);
+    });
+    if (!held && swiped >= SWIPE) gestures.reply?.();
   });
   listen("pointercancel", () => {
     end();
+    lifted.abort();
     // Some browsers cancel the pointer when they would have opened their own menu.
     if (held) gestures.menu(clientX, clientY);
   });
