@@ -97,11 +97,10 @@ func (c *Client) Write(to, body, replyTo string) (id string) {
 }
 
 // Change changes a message, which the device shows, as the user wants it: content is the body of an edit, or the emoji
-// of a reaction, where "" withdraws it. It returns the id of the change, or "" if the user may not make it, if the
-// message was never transmitted, so that it is edited or deleted directly, or after the Client has ended.
-func (c *Client) Change(conversation, key string, kind chat.ChangeKind, content string) (id string) {
-	c.input(func(now time.Time) { id = c.m.change(now, conversation, key, kind, content) })
-	return id
+// of a reaction, where "" withdraws it. It does nothing if the user may not make the change, or after the Client has
+// ended.
+func (c *Client) Change(conversation, key string, kind chat.ChangeKind, content string) {
+	c.input(func(now time.Time) { c.m.change(now, conversation, key, kind, content) })
 }
 
 // Seen records that the user has seen what others wrote in a conversation up to at.

@@ -6,7 +6,8 @@ import { FakePlatform, type FakeSocket } from "../src/platform/testing/fake";
 import { Device } from "../src/model/testing/device";
 import { messagePath, type MessageRow } from "../src/model/store/rows";
 import { type ChatMessage, messageKey } from "../src/protocol/chat";
-import { Arrivals } from "./arrivals";
+import type { OwnChange } from "../src/model/interface/conversation";
+import { ArrivedChanges, Arrivals, type ServerLine } from "./arrivals";
 import { realClock } from "./clock";
 import { NotedDatabase } from "./notes";
 import type { Incoming, Note, Outgoing, WireMessage } from "./protocol";
@@ -34,6 +35,7 @@ export class App {
   /** The messages that history has answered with. */
   private readonly paged = new Set<string>();
   private readonly arrivals: Arrivals;
+  private readonly changes = new ArrivedChanges();
   private device: Device | null = null;
   private live = false;
 
@@ -78,6 +80,17 @@ export class App {
   /** Types a message. The value is its id. */
   send(to: string, body: string, replyTo: string | null): Promise<string> {
     return this.running().send(to, body, replyTo);
+  }
+
+  /** Edits a message, deletes it for everyone, or reacts to it. What the user may not do has no effect. */
+  change(conversation: string, key: string, kind: string, content: string): Promise<void> {
+    const what =
+      kind === "edit"
+        ? { kind, body: content }
+        : kind === "delete"
+          ? { kind }
+          : { kind: "react" as const, emoji: content };
+    return this.running().change(conversation, key, what as OwnChange);
   }
 
   /** The user sees everything in a conversation up to `at`. */
@@ -134,6 +147,8 @@ export class App {
     const database = new NotedDatabase(await this.stored.open(), {
       uid: this.stored.uid,
       paged: (message) => this.paged.has(pathOf(message)),
+      changesUpTo: (cursor) => this.changes.takeUpTo(cursor),
+      outcomeOf: (change) => this.changes.outcomes.get(change),
       note: (note) => {
         this.note(note);
         const { message, from } = note;
@@ -162,7 +177,7 @@ export class App {
   }
 
   private receive(number: number, socket: FakeSocket, text: string): void {
-    const frame = JSON.parse(text) as { type?: unknown; resumed?: unknown; event?: ChatMessage & { type: string } };
+    const frame = JSON.parse(text) as ServerLine;
     if (frame.type === "welcome" && frame.resumed === false) this.note({ note: "not_resumed" });
     if (frame.type === "caught_up" && !this.caughtUp.has(number)) {
       this.caughtUp.add(number);
@@ -170,9 +185,10 @@ export class App {
     }
     const event = frame.event;
     if (frame.type === "event" && (event?.type === "message" || event?.type === "sent")) {
-      const { type: _, ...message } = event;
+      const { type: _, ...message } = event as ChatMessage & { type: string };
       if (this.arrivals.arrive(pathOf(message))) this.note({ note: "repeated", message });
     }
+    this.changes.receive(frame);
     socket.deliver(text);
   }
 
@@ -193,7 +209,7 @@ export class App {
     const answer = await this.surroundings.ask(body === null ? question : { ...question, body });
     if (answer.status === undefined) throw new NetworkError("no network");
     const text = answer.text ?? "";
-    if (answer.status === 200 && /\/messages(\/batch)?$/.test(new URL(url).pathname)) {
+    if (answer.status === 200 && /\/messages(\/batch|\/changes)?$/.test(new URL(url).pathname)) {
       type Page = { readonly messages: readonly ChatMessage[] };
       const page = JSON.parse(text) as
         Page | { readonly pages: readonly Page[]; readonly saved: readonly ChatMessage[] };

@@ -1,3 +1,6 @@
+import type { Change } from "../src/protocol/changes";
+import type { ChangeOutcome } from "./notes";
+
 /** Tells which events of messages repeat what a device shows already. */
 export class Arrivals {
   /** The messages that the device shows. They outlive a run of the app. */
@@ -23,5 +26,64 @@ export class Arrivals {
   show(path: string, from: "event" | "history" | undefined): boolean {
     this.shown.add(path);
     return this.waiting.delete(path) && from === "history";
+  }
+}
+
+/** The parts of a frame of the server that tell what arrives. */
+export interface ServerLine {
+  readonly type?: string;
+  readonly resumed?: boolean;
+  readonly cursor?: string;
+  /** Of an error: the message or change, and whether the same frame may succeed later. */
+  readonly id?: string;
+  readonly code?: string;
+  readonly retry_after_ms?: number;
+  readonly event?: {
+    readonly type: string;
+    readonly code?: string;
+    readonly changes?: readonly { readonly id: string }[];
+  };
+}
+
+/** The changes of messages whose events have arrived, and what the server has said of own ones. */
+export class ArrivedChanges {
+  readonly outcomes = new Map<string, ChangeOutcome>();
+  /** By cursor, in the order of arrival; null for events that are no change. */
+  private readonly waiting = new Map<string, Change | null>();
+
+  receive({ type, cursor, id, code, retry_after_ms, event }: ServerLine): void {
+    if (type === "error" && id !== undefined && code !== undefined && retry_after_ms === undefined)
+      this.settle(id, { delivered: false, code });
+    if (cursor === undefined) return;
+    if (type !== "event" || !event) {
+      if (!this.waiting.has(cursor)) this.waiting.set(cursor, null);
+      return;
+    }
+    // An event that is sent again comes after those that were sent in between.
+    this.waiting.delete(cursor);
+    const changes = event.type === "change" || event.type === "changed";
+    this.waiting.set(cursor, changes ? (event as unknown as Change) : null);
+    for (const { id: change } of event.changes ?? [])
+      this.settle(
+        change,
+        event.type === "delivered" ? { delivered: true } : { delivered: false, code: event.code ?? "" },
+      );
+  }
+
+  /** Takes out the changes that have arrived up to a cursor. */
+  takeUpTo(cursor: string): Change[] {
+    if (!this.waiting.has(cursor)) return [];
+    const taken: Change[] = [];
+    for (const [at, change] of this.waiting) {
+      this.waiting.delete(at);
+      if (change) taken.push(change);
+      if (at === cursor) break;
+    }
+    return taken;
+  }
+
+  /** A delivery is final. A refusal that comes after it is void. */
+  private settle(change: string, outcome: ChangeOutcome): void {
+    if (this.outcomes.get(change)?.delivered !== true) this.outcomes.set(change, outcome);
   }
 }

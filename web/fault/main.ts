@@ -77,6 +77,7 @@ const calls: Readonly<Record<string, (call: Incoming) => Promise<unknown>>> = {
     await app.kill();
   },
   write: (call) => appOf(call).send(call.to ?? "", call.body ?? "", call.reply_to ?? null),
+  change: (call) => appOf(call).change(call.conversation ?? "", call.key ?? "", call.kind ?? "", call.content ?? ""),
   seen: (call) => appOf(call).read(call.conversation ?? "", call.at ?? 0),
   open: (call) => appOf(call).open(call.conversation ?? "", call.whole === true),
   online: async (call) => {

@@ -5,10 +5,21 @@ import { FakePlatform } from "../src/platform/testing/fake";
 import { LocalStore } from "../src/model/store/store";
 import { enqueue, freeze } from "../src/model/store/outbox";
 import { moveMyRead } from "../src/model/store/readMarks";
-import { applyEvent, applySaved, type RuleContext } from "../src/model/store/rules";
+import {
+  accepted,
+  applyEvent,
+  applySaved,
+  changeRules,
+  loadChangeRules,
+  refuse,
+  type RuleContext,
+} from "../src/model/store/rules";
 import { emptyConversation } from "../src/model/store/tx";
 import { realClock } from "./clock";
+import { ArrivedChanges } from "./arrivals";
 import { NotedDatabase } from "./notes";
+import type { OwnChange } from "../src/model/interface/conversation";
+import { decodeFrame } from "../src/protocol/codec";
 import type { Note } from "./protocol";
 import { Stored } from "./stored";
 
@@ -34,20 +45,24 @@ let stored: Stored;
 let database: NotedDatabase;
 let store: LocalStore;
 let paged: (id: string) => boolean;
+let arrived: ArrivedChanges;
 
 async function reopen(): Promise<void> {
   database = new NotedDatabase(await stored.open(), {
     uid: ME,
     paged: (message) => paged(message.id),
+    changesUpTo: (cursor) => arrived.takeUpTo(cursor),
+    outcomeOf: (change) => arrived.outcomes.get(change),
     note: (note) => notes.push(note),
   });
   const open = async (): Promise<Database> => database;
-  store = await LocalStore.open(new FakePlatform({ clock: realClock, open }), ME);
+  store = await LocalStore.open(new FakePlatform({ clock: realClock, open }), ME, await loadChangeRules());
 }
 
 beforeEach(async () => {
   notes = [];
   paged = () => false;
+  arrived = new ArrivedChanges();
   stored = await Stored.create(ME);
   await reopen();
 });
@@ -111,6 +126,107 @@ describe("the notes of a device", () => {
     await database.settled();
     expect(notes).toEqual([]);
     expect(await stored.lines(CONVERSATION)).toEqual([]);
+  });
+});
+
+describe("the notes about changes", () => {
+  const of = { id: id(1), from: BOB, at: received(1).at };
+  const change = (n: number, what: object) => ({
+    type: "change",
+    id: id(n),
+    conversation: CONVERSATION,
+    from: BOB,
+    to: ME,
+    at: 1_000_000_000 + n,
+    accepted_at: 1_000_000_000 + n,
+    of,
+    ...what,
+  });
+  const texts = (): string[] =>
+    notes.map((n) => [n.note, n.change?.kind ?? n.message?.body, n.state, n.refusal].filter(Boolean).join(" "));
+
+  type Event = { readonly type: string };
+  const arrive = (cursor: string, event: Event): void => arrived.receive({ type: "event", cursor, event });
+  async function receive(cursor: string, event: Event): Promise<void> {
+    arrive(cursor, event);
+    await keep(cursor, event);
+  }
+
+  /** Stores an event that has arrived. */
+  async function keep(cursor: string, event: Event): Promise<void> {
+    const line = { type: "event", cursor, event };
+    const frame = decodeFrame(JSON.stringify(line));
+    if (frame.type !== "event") throw new Error("not an event");
+    await store.write(async (tx) => {
+      await applyEvent(tx, context, frame.event);
+      await tx.putMeta({ name: "cursor", cursor, at: 1 });
+    });
+  }
+
+  const make = (n: number, what: OwnChange): Promise<void> =>
+    store.write((tx) =>
+      changeRules(tx).makeChange(tx, context, { id: id(n), conversation: CONVERSATION, key: `${id(1)}.${BOB}` }, what),
+    );
+  const outcome = (type: "delivered" | "refused", n: number) => ({
+    type,
+    conversation: CONVERSATION,
+    by: BOB,
+    messages: [],
+    changes: [{ id: id(n), at: 1_000_000_100 }],
+    ...(type === "delivered" ? { delivered_at: 1_000_000_200 } : { code: "withdrawn", message: "x" }),
+  });
+
+  test("tell when the event of a change is stored, and the changes that a message has then", async () => {
+    await receive("e:1-0", { type: "message", ...received(1) });
+    const edit = change(2, { kind: "edit", body: "better" });
+    const remove = change(9, { kind: "delete" });
+    arrive("e:2-0", edit);
+    arrive("e:3-0", remove);
+    await keep("e:2-0", edit);
+    expect(texts()).toEqual(["shown message 1", "folded better", "shown edit"]);
+    expect(notes[1]?.changes).toEqual({ edited: { at: 1_000_000_002, id: id(2), body: "better" } });
+    expect(notes[2]?.change).toMatchObject({ id: id(2), of, body: "better" });
+    await keep("e:3-0", remove);
+    expect(texts().slice(3)).toEqual(["folded", "shown delete"]);
+  });
+
+  test("tell nothing of a change that has no effect, but its event", async () => {
+    await receive("e:1-0", { type: "message", ...received(1) });
+    await receive("e:2-0", change(2, { kind: "edit", body: "better", from: ME, to: BOB }));
+    expect(texts()).toEqual(["shown message 1", "shown edit"]);
+  });
+
+  test("tell how an own change is typed, frozen, sent and delivered, and only then belongs to the message", async () => {
+    await receive("e:1-0", { type: "message", ...received(1) });
+    await make(2, { kind: "react", emoji: "👍" });
+    await store.write((tx) => freeze(tx, context, id(2)));
+    await store.write((tx) => accepted(tx, id(2), 1));
+    expect(texts().slice(1)).toEqual(["typed react", "frozen react", "state react sent"]);
+    expect(notes.map((n) => n.change?.at).slice(1)).toEqual([0, 1_000_000_002, 1_000_000_002]);
+    await receive("e:2-0", outcome("delivered", 2));
+    expect(texts().slice(4)).toEqual(["folded message 1", "state react delivered"]);
+    expect(notes[4]?.changes?.reactions).toMatchObject({ [ME]: { id: id(2), emoji: "👍" } });
+  });
+
+  test("tell of an own change that was refused, or replaced before it was sent", async () => {
+    await receive("e:1-0", { type: "message", ...received(1) });
+    await make(2, { kind: "react", emoji: "👍" });
+    await make(3, { kind: "react", emoji: "🙏" });
+    expect(texts().slice(1).sort()).toEqual(["dropped react", "typed react", "typed react"]);
+    arrived.receive({ type: "error", id: id(3), code: "blocked" });
+    await store.write(async (tx) => {
+      const row = await tx.queued(id(3));
+      if (row) await refuse(tx, row, { code: "blocked", message: "x" });
+    });
+    expect(texts().slice(4)).toEqual(["state react refused blocked"]);
+  });
+
+  test("tell of messages that were edited or deleted before they were sent", async () => {
+    await store.write((tx) => enqueue(tx, context, { id: id(5), to: BOB, body: "hi", replyTo: null }));
+    const what = { id: id(6), conversation: CONVERSATION, key: `${id(5)}.${ME}` };
+    await store.write((tx) => changeRules(tx).makeChange(tx, context, what, { kind: "edit", body: "hello" }));
+    await store.write((tx) => changeRules(tx).makeChange(tx, context, what, { kind: "delete" }));
+    expect(texts()).toEqual(["typed hi", "retyped hello", "dropped hello"]);
   });
 });
 

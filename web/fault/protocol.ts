@@ -4,6 +4,8 @@
  * before every frame that the engine sends because of it.
  */
 
+import type { Changes } from "../src/protocol/changes";
+
 /** A message in the form of the wire (realtime/chat). */
 export interface WireMessage {
   readonly id: string;
@@ -16,9 +18,25 @@ export interface WireMessage {
   readonly reply_to?: string;
 }
 
+/** A change of a message in the form of the wire (chat.Change). */
+export interface WireChange {
+  readonly id: string;
+  readonly conversation: string;
+  readonly from: string;
+  readonly to: string;
+  /** 0: not transmitted yet. */
+  readonly at: number;
+  readonly of: { readonly id: string; readonly from: string; readonly at: number };
+  readonly kind: string;
+  readonly body?: string;
+  readonly emoji?: string;
+}
+
 /** A message as a device shows it. `state` is empty for messages of others. */
 export interface Line {
   readonly message: WireMessage;
+  /** The changes that the body includes. */
+  readonly changes?: Changes;
   readonly state: string;
   readonly refusal: string;
 }
@@ -42,6 +60,9 @@ export interface Note {
     | "shown"
     | "repeated"
     | "corrected"
+    | "folded"
+    | "retyped"
+    | "dropped"
     | "state"
     | "read"
     | "up"
@@ -51,6 +72,10 @@ export interface Note {
   /** The code of a refusal, if the state is refused. */
   readonly refusal?: string;
   readonly message?: WireMessage;
+  /** The sum of the changes of the message. */
+  readonly changes?: Changes;
+  /** The note is about this change, and not about a message. */
+  readonly change?: WireChange;
   readonly state?: string;
   readonly from?: "event" | "history";
   readonly conversation?: string;
@@ -70,6 +95,10 @@ export interface Incoming {
   readonly to?: string;
   readonly body?: string;
   readonly reply_to?: string;
+  /** Of a change: the key of the message, what to do with it, and the body or the emoji. */
+  readonly key?: string;
+  readonly kind?: string;
+  readonly content?: string;
   readonly at?: number;
   readonly whole?: boolean;
   readonly online?: boolean;

@@ -4,7 +4,7 @@ import type { Database, Row } from "../src/platform/database";
 import { openIndexed } from "../src/platform/indexed";
 import { FakePlatform } from "../src/platform/testing/fake";
 import { unreadOf } from "../src/model/chat/conversationList";
-import { ALL, type MessageRow, SHAPE, type StoredMessage } from "../src/model/store/rows";
+import { ALL, type MessageRow, type Queued, SHAPE, type StoredMessage } from "../src/model/store/rows";
 import { databaseName, LocalStore } from "../src/model/store/store";
 import type { ReadTx } from "../src/model/store/tx";
 import { realClock } from "./clock";
@@ -41,7 +41,7 @@ export class Stored {
     return openIndexed(this.factory, databaseName(this.uid), SHAPE, PATIENCE_MS);
   }
 
-  /** Returns a copy, or null if own messages are unsent. */
+  /** Returns a copy, or null if own messages or changes are unsent. */
   async copy(): Promise<Stored | null> {
     const from = await this.open();
     const rows = new Map<string, Row[]>();
@@ -49,7 +49,9 @@ export class Stored {
       for (const store of ALL) rows.set(store, await tx.range(store, {}));
     });
     from.close();
-    if (rows.get("messages")?.some((row) => (row as MessageRow).queue !== undefined)) return null;
+    const queued = (store: string): boolean =>
+      rows.get(store)?.some((row) => (row as Queued).queue !== undefined) ?? false;
+    if (queued("messages") || queued("changes")) return null;
     const copy = await Stored.create(this.uid);
     const to = await copy.open();
     await to.write(ALL, async (tx) => {
@@ -115,7 +117,7 @@ export class Stored {
     });
   }
 
-  /** The number of own messages that are not known to be delivered or refused, and what is left to backfill. */
+  /** The number of own messages and changes that are not known to be delivered or refused, and what is left to backfill. */
   unfinished(): Promise<{ outbox: number; backfills: string[] }> {
     return this.reader.read(async (tx) => {
       const backfills = (await tx.backfills()).map((b) => b.key);
@@ -139,6 +141,7 @@ export class Stored {
     const otherRead = (await tx.conversation(row.conversation))?.otherRead ?? 0;
     return {
       message: wireMessage(row),
+      ...(row.changes && { changes: row.changes }),
       state: stateOf(row, this.uid, otherRead),
       refusal: row.status === "refused" ? (row.refusal?.code ?? "") : "",
     };

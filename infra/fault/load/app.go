@@ -27,7 +27,7 @@ type Store interface {
 // concurrent use. [client.Client] describes them.
 type App interface {
 	Write(to, body, replyTo string) (id string)
-	Change(conversation, key string, kind chat.ChangeKind, content string) (id string)
+	Change(conversation, key string, kind chat.ChangeKind, content string)
 	Seen(conversation string, at chat.Micros)
 	Open(ctx context.Context, conversation string, whole bool) error
 	Offline()

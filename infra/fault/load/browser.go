@@ -58,6 +58,9 @@ type toNode struct {
 	To           string      `json:"to,omitempty"`
 	Body         string      `json:"body,omitempty"`
 	ReplyTo      string      `json:"reply_to,omitempty"`
+	Key          string      `json:"key,omitempty"`
+	Kind         string      `json:"kind,omitempty"`
+	Content      string      `json:"content,omitempty"`
 	At           chat.Micros `json:"at,omitempty"`
 	Whole        bool        `json:"whole,omitempty"`
 	Online       bool        `json:"online,omitempty"`
@@ -85,6 +88,8 @@ type fromNode struct {
 
 	Note         string       `json:"note"`
 	Message      chat.Message `json:"message"`
+	Changes      chat.Changes `json:"changes"`
+	Change       chat.Change  `json:"change"`
 	State        string       `json:"state"`
 	Refusal      string       `json:"refusal"`
 	From         string       `json:"from"`
@@ -305,7 +310,7 @@ func (s *browserStore) mustCall(line toNode, result any) {
 	}
 }
 
-// copy returns a copy of the store, or nil if own messages are unsent.
+// copy returns a copy of the store, or nil if own messages or changes are unsent.
 func (s *browserStore) copy() *browserStore {
 	c := &browserStore{s.browsers, s.browsers.nextID()}
 	var copied bool
@@ -319,12 +324,13 @@ func (s *browserStore) copy() *browserStore {
 // browserLine is a message as the process describes it.
 type browserLine struct {
 	Message chat.Message `json:"message"`
+	Changes chat.Changes `json:"changes"`
 	State   string       `json:"state"`
 	Refusal string       `json:"refusal"`
 }
 
 func (l browserLine) line() client.Line {
-	return client.Line{Message: l.Message, State: stateNamed(l.State), Refusal: l.Refusal}
+	return client.Line{Message: l.Message, Changes: l.Changes, State: stateNamed(l.State), Refusal: l.Refusal}
 }
 
 // stateNamed returns the state with this name, or Waiting for "", as messages of others have.

@@ -89,8 +89,10 @@ func (a *browserApp) Write(to, body, replyTo string) (id string) {
 	return id
 }
 
-// Change implements App. The process has no call for changes, so its devices make none.
-func (a *browserApp) Change(string, string, chat.ChangeKind, string) string { return "" }
+// Change implements App.
+func (a *browserApp) Change(conversation, key string, kind chat.ChangeKind, content string) {
+	_ = a.call(toNode{Do: "change", Conversation: conversation, Key: key, Kind: string(kind), Content: content}, nil)
+}
 
 // Seen implements App.
 func (a *browserApp) Seen(conversation string, at chat.Micros) {
@@ -207,7 +209,8 @@ var noteKinds = map[string]client.NoteKind{
 	"typed": client.NoteTyped, "frozen": client.NoteFrozen, "shown": client.NoteShown, "state": client.NoteState,
 	"read": client.NoteRead, "up": client.NoteUp, "down": client.NoteDown, "moved": client.NoteMoved,
 	"not_resumed": client.NoteNotResumed, "corrected": client.NoteCorrected,
-	"repeated": client.NoteRepeated,
+	"repeated": client.NoteRepeated, "folded": client.NoteFolded, "retyped": client.NoteRetyped,
+	"dropped": client.NoteDropped,
 }
 
 // note passes on what the app reports.
@@ -223,8 +226,9 @@ func (a *browserApp) note(line fromNode) {
 		a.mu.Unlock()
 	}
 	a.opts.note(client.Note{
-		NoteKind: kind, Message: line.Message, State: stateNamed(line.State), From: line.From,
-		Conversation: line.Conversation, At: line.At, Refusal: line.Refusal,
+		NoteKind: kind, Message: line.Message, Changes: line.Changes, Change: line.Change,
+		State: stateNamed(line.State), From: line.From, Conversation: line.Conversation, At: line.At,
+		Refusal: line.Refusal,
 	})
 }
 

@@ -15,15 +15,11 @@ var quickReactions = []string{"👍", "❤️", "😂", "😮", "🙏", ""}
 const changeable = 8
 
 // changeMessage makes a user edit or delete an own message of a conversation, or react to any. It returns 1, although
-// the user may find nothing to change: what is written next must not depend on what the device shows. Devices with the
-// browser's engine make none and show none, so their partners make none either.
+// the user may find nothing to change: what is written next must not depend on what the device shows.
 func (c *Crowd) changeMessage(user string, store Store, app App, conversation string, rnd *rand.Rand) (made int) {
 	kind := []chat.ChangeKind{chat.KindEdit, chat.KindEdit, chat.KindReact, chat.KindDelete}[rnd.IntN(4)]
 	which, emoji := rnd.IntN(changeable), quickReactions[rnd.IntN(len(quickReactions))]
 	text := "edit " + body(c.edits.Add(1), rnd)
-	if c.hasBrowser(conversation) {
-		return 1
-	}
 	lines := store.Conversation(conversation)
 	deleted := func(l client.Line) bool { return l.Changes.Deleted != nil }
 	lines = slices.DeleteFunc(lines[max(0, len(lines)-changeable):], deleted)
@@ -43,16 +39,4 @@ func (c *Crowd) changeMessage(user string, store Store, app App, conversation st
 	}
 	app.Change(conversation, l.Key(), kind, content)
 	return 1
-}
-
-// hasBrowser reports whether a member of a conversation has a device with the browser's engine.
-func (c *Crowd) hasBrowser(conversation string) bool {
-	for _, d := range c.devices {
-		if _, err := chat.Other(conversation, d.user); err == nil {
-			if store, _ := d.storeAndApp(); isBrowser(store) {
-				return true
-			}
-		}
-	}
-	return false
 }

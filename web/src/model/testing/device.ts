@@ -11,11 +11,12 @@ import { Engine } from "../engine/engine";
 import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Presence } from "../interface/chat";
+import type { OwnChange } from "../interface/conversation";
 import { ServerLimits } from "../limits";
 import { LocalStore } from "../store/store";
 import { enqueue } from "../store/outbox";
 import { moveMyRead } from "../store/readMarks";
-import { loadChangeRules } from "../store/rules";
+import { changeRules, loadChangeRules } from "../store/rules";
 import type { MessageRow } from "../store/rows";
 import { emptyConversation } from "../store/tx";
 import { ServerTime } from "../time";
@@ -136,6 +137,14 @@ export class Device {
     const id = uuidv7(this.platform.clock.now(), this.platform.random.bytes(10));
     await this.store.write((tx) => enqueue(tx, contextOf(this.parts), { id, to, body, replyTo }));
     return id;
+  }
+
+  /** Changes a message, as its menu does. */
+  async change(conversation: string, key: string, change: OwnChange): Promise<void> {
+    const id = uuidv7(this.platform.clock.now(), this.platform.random.bytes(10));
+    await this.store.write((tx) =>
+      changeRules(tx).makeChange(tx, contextOf(this.parts), { id, conversation, key }, change),
+    );
   }
 
   async read(conversation: string, at: number): Promise<void> {
