@@ -22,7 +22,7 @@ const (
 )
 
 // mostOfAMinute is what one hostile user may cost in a minute, in dollars.
-const mostOfAMinute = 0.01
+const mostOfAMinute = 0.012
 
 // item is one line of the bill.
 type item struct {
@@ -74,7 +74,7 @@ func TestBill(t *testing.T) {
 	}
 	t.Logf("$%.6f  in all", sum)
 	if sum > mostOfAMinute {
-		t.Errorf("one user can cost $%.5f in a minute, want at most $%.2f", sum, mostOfAMinute)
+		t.Errorf("one user can cost $%.5f in a minute, want at most $%.3f", sum, mostOfAMinute)
 	}
 }
 
