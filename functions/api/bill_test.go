@@ -68,11 +68,12 @@ func TestBillOfOneUser(t *testing.T) {
 			// An export occupies its instance while it waits. An export on another instance does not begin, or ends.
 			cost += time.Minute.Seconds() * perSecond
 		case b.Name == "profile":
-			// Registering a device for push reads the caller, the user, the devices, the owner of the endpoint and the owner's
-			// devices. It writes the devices and the endpoint, and so does the removal that may follow. A change of the
-			// username reads the caller, the user and the name, and writes the user and two names. One of the picture reads
-			// less: it writes the user and the picture, and deletes the old one.
-			cost += float64(units) * (perCall + callSeconds*perSecond + 5*perRead + 4*perWrite)
+			// Registering a device for push reads the caller, the user, the devices, the owner of the endpoint and their record
+			// and devices, and for the gates the user once and the owner twice. It writes the user, the devices and the
+			// endpoint, and so does the removal that may follow. (Taking the endpoint from its owner writes less.) A change of
+			// the username reads the caller, the user and the name, and writes the user and two names. One of the picture
+			// reads less: it writes the user and the picture, and deletes the old one.
+			cost += float64(units) * (perCall + callSeconds*perSecond + 9*perRead + 6*perWrite)
 		case b.Name == "safety":
 			// Blocking reads the caller, the other person and the user, writes the user, and reads it again for the gate.
 			cost += float64(units) * (perCall + callSeconds*perSecond + 4*perRead + perWrite)

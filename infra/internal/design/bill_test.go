@@ -99,7 +99,7 @@ func callsOfUser(instances float64) (bill []item) {
 			i.reads += units
 			i.seconds = time.Minute.Seconds() // an export occupies its instance while it waits
 		case "profile": // registering a device for push, which is removed later
-			i.reads, i.writes, i.calls = i.reads+5*units, i.writes+4*units, units
+			i.reads, i.writes, i.calls = i.reads+9*units, i.writes+6*units, units
 		case "safety": // blocking
 			i.reads, i.writes, i.calls = i.reads+4*units, i.writes+units, units
 		default: // calls that read nothing but the caller
