@@ -19,6 +19,10 @@ import (
 const (
 	leastMessage = 1 << 10 // bytes that a Pub/Sub message is billed for at least
 	callSeconds  = 0.01    // of an instance that a call occupies, since others run at the same time
+
+	notifyBytes  = 1 << 11 // of an event about one message, with the beginning of its text
+	pushSeconds  = 0.5     // until the push services have answered
+	pushesAtOnce = 10      // calls that an instance of notify handles at the same time
 )
 
 // mostOfAMinute is what one hostile user may cost in a minute, in dollars.
@@ -60,6 +64,8 @@ func TestBill(t *testing.T) {
 		{what: "sends: a message and a conversation each, alone in a batch", writes: 2 * sends, bytes: sends * inbox.MaxEvent,
 			calls: sends},
 		{what: "sends: read and deleted later", reads: sends, deletes: sends},
+		{what: "notifications: of each message, to somebody who is away", reads: 4 * sends, calls: sends,
+			bytes: sends * notifyBytes, seconds: sends * pushSeconds / pushesAtOnce},
 		{what: "read marks: a conversation each", writes: marks, bytes: flushes * leastMessage, calls: flushes},
 		{what: "gates of unknown and of watched users", reads: unknown + watched},
 		{what: "the archive, before strangers are refused", reads: asked},
