@@ -11,7 +11,8 @@
 //	                                 ├─▶ internalapi ─▶ realtime/
 //	                                 └─▶ deadletter ─▶ Pub/Sub ─▶ store
 //
-//	             Pub/Sub ─▶ notify ─▶ push ─▶ the push services of browsers
+//	             Pub/Sub ─▶ notify ─┬─▶ push ─▶ the push services of browsers
+//	                                └─▶ users ─▶ internalapi ─▶ realtime/
 //
 // # Input
 //
@@ -78,6 +79,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/persist"
 	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
+	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
@@ -273,6 +275,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		handlers: map[string]http.Handler{"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},
 		notify: notify.New(notify.Deps{Store: db, Sender: push.NewSender(c.pushServices, pushKeys, c.origins[0]),
+			Gates:     users.New(users.Deps{Store: db, Accounts: auth, Realtime: realtime, Log: log}),
 			Publisher: topic.Publisher(c.notifyTopic), Log: log}),
 		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Realtime: realtime, Log: log}),
 	}, nil

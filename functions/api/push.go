@@ -62,7 +62,7 @@ func (a *API) putPush(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &response{}, a.deps.Store.Subscribe(ctx, r.user.UID, store.Subscription{
+	return &response{}, a.users.Subscribe(ctx, r.user, store.Subscription{
 		Device: in.Device, Endpoint: in.Endpoint, P256DH: point, Auth: secret,
 		Preview: in.Preview == nil || *in.Preview,
 		SignIn:  store.SignInTime(r.claims.AuthTime), At: micros(a.deps.Now()),
@@ -80,6 +80,6 @@ func (a *API) deletePush(ctx context.Context, r *request) (*response, error) {
 	if err := push.CheckDevice(in.Device); err != nil {
 		return nil, err
 	}
-	return &response{}, a.deps.Store.Unsubscribe(ctx, r.user.UID,
+	return &response{}, a.users.Unsubscribe(ctx, r.user,
 		func(s store.Subscription) bool { return s.Device == in.Device })
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 )
 
 // maxWindows limits the conversations for which a gatherer waits. Beyond it, events are sent at once.
@@ -17,7 +19,7 @@ const maxWindows = 10_000
 type gatherer struct {
 	now  func() time.Time
 	wait func(ctx context.Context, d time.Duration) error
-	send func(ctx context.Context, n Event) error
+	send func(ctx context.Context, n away.Event) error
 
 	mu      sync.Mutex
 	windows map[string]*window // by recipient and conversation
@@ -31,13 +33,13 @@ type window struct {
 
 // joint is a push that several events share.
 type joint struct {
-	event Event
+	event away.Event
 	done  chan struct{} // closed when err is valid
 	err   error
 }
 
 // handle sends an event, or waits until another call has sent it.
-func (g *gatherer) handle(ctx context.Context, n Event) error {
+func (g *gatherer) handle(ctx context.Context, n away.Event) error {
 	key := n.UID + "/" + n.Conversation
 	g.mu.Lock()
 	w := g.windows[key]
@@ -92,7 +94,7 @@ func (g *gatherer) open(key string) {
 }
 
 // merge returns an event about the messages of two. The text is that of the later one.
-func merge(a, b Event) Event {
+func merge(a, b away.Event) away.Event {
 	if b.At < a.At {
 		a, b = b, a
 	}

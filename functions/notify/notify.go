@@ -5,7 +5,8 @@
 // the browser knows by the ids of the messages what it has shown. So an event may be handled repeatedly. Nothing here
 // must be durable: the messages themselves wait in the inbox. What cannot be sent for MaxAge is dropped and counted.
 //
-// An event has the text of messages that were not delivered yet. It is not stored and not logged.
+// An event has the text of messages that were not delivered yet. It is not stored and not logged. Package away of
+// realtime/ describes it.
 package notify
 
 import (
@@ -14,7 +15,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -26,6 +26,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/pubsubevent"
 	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -36,21 +37,7 @@ const (
 	Gather   = 3 * time.Second  // an instance sends one push per conversation in this time
 	MaxAfter = 5 * time.Second  // the longest pause of a push service that is waited for
 	MaxIDs   = 20               // messages that a push lists
-
-	maxEvent = 16 << 10 // bytes of an event's data
 )
-
-// Event is the data of a message of the topic notify.
-type Event struct {
-	V            int         `json:"v"`
-	UID          string      `json:"uid"` // the recipient
-	Conversation string      `json:"conversation"`
-	From         string      `json:"from"`
-	IDs          []string    `json:"ids"`            // of messages from one sender, the newest last
-	Text         string      `json:"text"`           // of the newest
-	At           chat.Micros `json:"at"`             // when the event was made
-	Only         []string    `json:"only,omitempty"` // devices that an earlier attempt has not reached; nil: all
-}
 
 // content is what the service worker of a browser gets.
 type content struct {
@@ -76,6 +63,11 @@ type Deps struct {
 	Store  Store
 	Sender interface {
 		Send(ctx context.Context, to store.Subscription, topic string, content []byte) push.Result
+	}
+	// Gates makes the gate of a user take effect, so that nothing is published anymore about messages to a user without
+	// a subscription. users.Service implements it.
+	Gates interface {
+		RefreshGate(ctx context.Context, uid string) error
 	}
 	// Publisher publishes to the topic notify.
 	Publisher interface {
@@ -134,7 +126,7 @@ func (f *Function) Handle(ctx context.Context, e event.Event) error {
 		f.drop(ctx, e.ID(), "malformed")
 		return nil
 	}
-	n, err := decode(m.Data)
+	n, err := away.Decode(m.Data)
 	if err != nil { // the error may have a part of the text
 		f.drop(ctx, m.ID, "malformed")
 		return nil
@@ -154,38 +146,11 @@ func (f *Function) drop(ctx context.Context, id, reason string) {
 	f.deps.Log.ErrorContext(ctx, "push dropped", "id", id, "reason", reason)
 }
 
-func (f *Function) tooOld(n Event) bool { return f.deps.Now().Sub(n.At.Time()) > MaxAge }
-
-// decode reads and checks the data of an event.
-func decode(data []byte) (n Event, err error) {
-	if len(data) > maxEvent {
-		return n, fmt.Errorf("%d bytes", len(data))
-	}
-	if err = json.Unmarshal(data, &n); err != nil {
-		return n, err
-	}
-	other, err := chat.Other(n.Conversation, n.UID)
-	switch {
-	case err != nil:
-		return n, err
-	case n.V != 1:
-		return n, fmt.Errorf("version %d", n.V)
-	case other != n.From:
-		return n, errors.New("the sender is not in the conversation")
-	case len(n.IDs) == 0 || n.At <= 0:
-		return n, errors.New("no message, or no time")
-	}
-	for _, id := range n.IDs {
-		if !chat.ValidMessageID(id) {
-			return n, errors.New("an id is not valid")
-		}
-	}
-	return n, nil
-}
+func (f *Function) tooOld(n away.Event) bool { return f.deps.Now().Sub(n.At.Time()) > MaxAge }
 
 // send sends an event to the devices of the recipient. If some do not get it now, it publishes an event for them alone;
 // if none does, it returns an error, so that Pub/Sub repeats the event later.
-func (f *Function) send(ctx context.Context, n Event) error {
+func (f *Function) send(ctx context.Context, n away.Event) error {
 	to, from, err := f.recipient(ctx, n)
 	if err != nil || len(to) == 0 {
 		return err
@@ -218,9 +183,12 @@ func (f *Function) send(ctx context.Context, n Event) error {
 		}
 	}
 	if len(gone) > 0 {
-		err := f.deps.Store.Unsubscribe(ctx, n.UID, func(s store.Subscription) bool { return gone[s.Endpoint] })
+		last, err := f.deps.Store.Unsubscribe(ctx, n.UID, func(s store.Subscription) bool { return gone[s.Endpoint] })
 		if err != nil { // the next push finds them again
 			f.deps.Log.WarnContext(ctx, "subscriptions could not be removed", "error", err)
+		}
+		if last {
+			f.refreshGate(ctx, n.UID)
 		}
 	}
 	switch {
@@ -232,11 +200,18 @@ func (f *Function) send(ctx context.Context, n Event) error {
 	return f.publish(ctx, n, later)
 }
 
+// refreshGate ends the events about a user without a subscription. If it fails, the next event does it again.
+func (f *Function) refreshGate(ctx context.Context, uid string) {
+	if err := f.deps.Gates.RefreshGate(ctx, uid); err != nil {
+		f.deps.Log.WarnContext(ctx, "a gate could not be sent", "uid", uid, "error", err)
+	}
+}
+
 // names are the outcomes in logs.
 var names = map[push.Outcome]string{push.Gone: "gone", push.Later: "later", push.Refused: "refused"}
 
 // publish publishes the event for some devices alone.
-func (f *Function) publish(ctx context.Context, n Event, only []string) error {
+func (f *Function) publish(ctx context.Context, n away.Event, only []string) error {
 	n.Only = only
 	data, err := json.Marshal(n)
 	if err != nil {
@@ -256,7 +231,7 @@ func (f *Function) sendOne(ctx context.Context, to store.Subscription, topic str
 
 // recipient returns the subscriptions that may get an event, and the sender. There are none if the recipient does not
 // want it, or must not get it.
-func (f *Function) recipient(ctx context.Context, n Event) (to []store.Subscription, from store.User, err error) {
+func (f *Function) recipient(ctx context.Context, n away.Event) (to []store.Subscription, from store.User, err error) {
 	user, err := f.deps.Store.User(ctx, n.UID)
 	if errors.Is(err, problem.ErrNotFound) || err == nil && (!user.Active() || slices.Contains(user.Blocked, n.From)) {
 		return nil, from, nil
@@ -267,6 +242,9 @@ func (f *Function) recipient(ctx context.Context, n Event) (to []store.Subscript
 	list, err := f.deps.Store.Subscriptions(ctx, n.UID)
 	if err != nil {
 		return nil, from, err
+	}
+	if len(list) == 0 && n.Only == nil { // realtime/ has missed that the last one was removed
+		f.refreshGate(ctx, n.UID)
 	}
 	for _, s := range list {
 		if !user.HasEnded(s.SignIn) && (n.Only == nil || slices.Contains(n.Only, s.Device)) {
@@ -292,13 +270,13 @@ func (f *Function) recipient(ctx context.Context, n Event) (to []store.Subscript
 
 // topicOf returns the topic of an event: a push replaces one about the same conversation that the device has not got
 // yet. It has no information for the push service, except that two pushes belong together.
-func topicOf(n Event) string {
+func topicOf(n away.Event) string {
 	sum := sha256.Sum256([]byte(n.UID + "/" + n.Conversation))
 	return base64.RawURLEncoding.EncodeToString(sum[:])[:32] // RFC 8030, section 5.4
 }
 
 // contents returns what devices get with a preview, and without one.
-func contents(n Event, from store.User) (with, without []byte) {
+func contents(n away.Event, from store.User) (with, without []byte) {
 	c := content{V: 1, To: n.UID, Conversation: n.Conversation, From: n.From, Name: from.DisplayName,
 		IDs: n.IDs[max(0, len(n.IDs)-MaxIDs):], Count: len(n.IDs)}
 	without = encode(c)

@@ -23,6 +23,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -39,7 +40,8 @@ type world struct {
 	store     *storebolt.Store
 	log       bytes.Buffer
 	notify    *notify.Function
-	published []notify.Event
+	published []away.Event
+	refreshed []string // users whose gates were sent
 
 	mu      sync.Mutex
 	sent    []sent
@@ -54,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() { db.Close() })
 	w := &world{t: t, store: db, answers: map[string][]push.Result{}}
-	w.notify = notify.New(notify.Deps{Store: db, Sender: w, Publisher: w,
+	w.notify = notify.New(notify.Deps{Store: db, Sender: w, Publisher: w, Gates: w,
 		Log: slog.New(slog.NewTextHandler(&w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	for _, uid := range []string{"ada", "bob"} {
 		now := w.now()
@@ -91,6 +93,14 @@ func (w *world) Send(_ context.Context, to store.Subscription, topic string, con
 	return list[0]
 }
 
+// RefreshGate is the sender of gates of the function.
+func (w *world) RefreshGate(_ context.Context, uid string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refreshed = append(w.refreshed, uid)
+	return errors.New("may fail")
+}
+
 // Publish publishes to the topic of the function.
 func (w *world) Publish(_ context.Context, data []byte) error {
 	w.mu.Lock()
@@ -98,7 +108,7 @@ func (w *world) Publish(_ context.Context, data []byte) error {
 	if w.fail != nil {
 		return w.fail
 	}
-	var n notify.Event
+	var n away.Event
 	if err := json.Unmarshal(data, &n); err != nil {
 		w.t.Error(err)
 	}
@@ -123,7 +133,7 @@ func (w *world) reached() string {
 func (w *world) subscribe(devices ...string) {
 	w.t.Helper()
 	for _, d := range devices {
-		err := w.store.Subscribe(w.t.Context(), "bob", store.Subscription{Device: d,
+		_, err := w.store.Subscribe(w.t.Context(), "bob", store.Subscription{Device: d,
 			Endpoint: "https://push.example/secret-" + d, Preview: d != "discreet", SignIn: w.now(), At: w.now()})
 		if err != nil {
 			w.t.Fatal(err)
@@ -135,8 +145,8 @@ func (w *world) subscribe(devices ...string) {
 const secretText = "the text of a message"
 
 // message returns an event about messages of ada to bob.
-func (w *world) message(n int) notify.Event {
-	e := notify.Event{V: 1, UID: "bob", Conversation: "ada~bob", From: "ada", Text: secretText, At: w.now()}
+func (w *world) message(n int) away.Event {
+	e := away.Event{V: 1, UID: "bob", Conversation: "ada~bob", From: "ada", Text: secretText, At: w.now()}
 	for range n {
 		e.IDs = append(e.IDs, uuid.Must(uuid.NewV7()).String())
 	}
@@ -248,7 +258,8 @@ func TestNobody(t *testing.T) {
 			return err
 		},
 		"no subscription": func(w *world) error {
-			return w.store.Unsubscribe(w.t.Context(), "bob", func(store.Subscription) bool { return true })
+			_, err := w.store.Unsubscribe(w.t.Context(), "bob", func(store.Subscription) bool { return true })
+			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -288,7 +299,7 @@ func TestGather(t *testing.T) {
 		first, second, third := w.message(1), w.message(1), w.message(2)
 		start := time.Now()
 		var wg sync.WaitGroup
-		for _, n := range []notify.Event{first, second, third, second} {
+		for _, n := range []away.Event{first, second, third, second} {
 			wg.Go(func() {
 				if err := w.handle(n); err != nil {
 					t.Error(err)
@@ -384,6 +395,20 @@ func TestGoneSubscriptionsAreRemoved(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Device != "desktop" {
 			t.Errorf("left: %+v (%v)", list, err)
 		}
+		if len(w.refreshed) > 0 {
+			t.Errorf("the gates of %v were sent although a subscription is left", w.refreshed)
+		}
+		// With the last one, realtime/ learns that there is nothing to publish anymore.
+		w.answers["desktop"] = []push.Result{{Outcome: push.Gone, Status: 404}}
+		time.Sleep(notify.Gather)
+		if err := w.handle(w.message(1)); err != nil || len(w.refreshed) != 1 || w.refreshed[0] != "bob" {
+			t.Errorf("sent the gates of %v (%v)", w.refreshed, err)
+		}
+		// An event shows that it has not.
+		time.Sleep(notify.Gather)
+		if err := w.handle(w.message(1)); err != nil || len(w.refreshed) != 2 {
+			t.Errorf("sent the gates of %v (%v)", w.refreshed, err)
+		}
 	})
 }
 
@@ -392,22 +417,22 @@ func TestDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.subscribe("phone")
-		bad := func(change func(*notify.Event)) notify.Event {
+		bad := func(change func(*away.Event)) away.Event {
 			n := w.message(1)
 			change(&n)
 			return n
 		}
 		for name, data := range map[string]any{
 			"not JSON":           []byte("{" + secretText),
-			"another version":    bad(func(n *notify.Event) { n.V = 2 }),
-			"no conversation":    bad(func(n *notify.Event) { n.Conversation = "ada" }),
-			"of others":          bad(func(n *notify.Event) { n.Conversation = "ada~cyd" }),
-			"from somebody else": bad(func(n *notify.Event) { n.From = "cyd" }),
-			"no message":         bad(func(n *notify.Event) { n.IDs = nil }),
-			"a bad id":           bad(func(n *notify.Event) { n.IDs = []string{secretText} }),
-			"no time":            bad(func(n *notify.Event) { n.At = 0 }),
-			"a large one":        bad(func(n *notify.Event) { n.Text = strings.Repeat("x", 16<<10) }),
-			"an old one":         bad(func(n *notify.Event) { n.At -= chat.Micros(notify.MaxAge.Microseconds()) + 1 }),
+			"another version":    bad(func(n *away.Event) { n.V = 2 }),
+			"no conversation":    bad(func(n *away.Event) { n.Conversation = "ada" }),
+			"of others":          bad(func(n *away.Event) { n.Conversation = "ada~cyd" }),
+			"from somebody else": bad(func(n *away.Event) { n.From = "cyd" }),
+			"no message":         bad(func(n *away.Event) { n.IDs = nil }),
+			"a bad id":           bad(func(n *away.Event) { n.IDs = []string{secretText} }),
+			"no time":            bad(func(n *away.Event) { n.At = 0 }),
+			"a large one":        bad(func(n *away.Event) { n.Text = strings.Repeat("x", 16<<10) }),
+			"an old one":         bad(func(n *away.Event) { n.At -= chat.Micros(notify.MaxAge.Microseconds()) + 1 }),
 		} {
 			w.log.Reset()
 			if err := w.handle(data); err != nil || w.reached() != "" || !strings.Contains(w.log.String(), "push dropped") {

@@ -34,20 +34,21 @@ type Subscription struct {
 }
 
 // Subscriptions keeps the push subscriptions of users. A device has at most one. An endpoint belongs to the user who
-// registered it last, since accounts that are used in one browser share it.
+// registered it last, since accounts that are used in one browser share it. Push of a user is set while there are any.
 type Subscriptions interface {
 	// Subscribe stores a subscription in place of the earlier one of its device, and takes its endpoint from the user who
 	// had it. Beyond MaxSubscriptions it removes the one with the oldest At. It writes nothing if the same subscription
-	// was stored less than RenewAfter ago. A user who is being deleted is problem.ErrNotFound. A paid backend charges for
-	// at most 4 reads, and for 2 writes and later 2 more, when the subscription is removed.
-	Subscribe(ctx context.Context, uid string, s Subscription) error
+	// was stored less than RenewAfter ago. It returns the user who had the endpoint if they have no subscription left, else
+	// "". A user who is being deleted is problem.ErrNotFound. A paid backend charges for at most 5 reads and 5 writes.
+	Subscribe(ctx context.Context, uid string, s Subscription) (bereft string, err error)
 
 	// Subscriptions returns the subscriptions of a user, in no particular order. A paid backend charges for one read.
 	Subscriptions(ctx context.Context, uid string) ([]Subscription, error)
 
 	// Unsubscribe removes the subscriptions of a user for which drop returns true, which it may call repeatedly. If there
-	// are none, it writes nothing. A paid backend charges for one read.
-	Unsubscribe(ctx context.Context, uid string, drop func(Subscription) bool) error
+	// are none, it writes nothing. last says that it has removed the last one. A paid backend charges for one read, and for
+	// a second one with the last.
+	Unsubscribe(ctx context.Context, uid string, drop func(Subscription) bool) (last bool, err error)
 }
 
 // EndpointKey returns the key under which the owner of an endpoint is stored. An address may be longer than a key, and

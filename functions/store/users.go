@@ -37,6 +37,8 @@ type User struct {
 	SignIns    []chat.Micros // the newest sign-ins that have called the API, without those that have ended
 	SignedOut  []chat.Micros // those of the ended ones whose device was signed out on purpose
 	Devices    []Device      // where the user is signed in; in no order
+
+	Push bool // has a push subscription; see Subscriptions
 }
 
 // FrozenNames are names and the picture that a user had, and the people who go on seeing them: those who were blocked

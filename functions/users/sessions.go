@@ -20,13 +20,7 @@ func (s *Service) SignOut(ctx context.Context, uid string) (store.User, error) {
 	if err != nil {
 		return u, err
 	}
-	return u, errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
-}
-
-// endSubscriptions removes the push subscriptions of sign-ins of u that have ended. If it fails, nothing is sent to
-// them anyway, and the next call removes them.
-func (s *Service) endSubscriptions(ctx context.Context, u store.User) error {
-	return s.deps.Store.Unsubscribe(ctx, u.UID, func(sub store.Subscription) bool { return u.HasEnded(sub.SignIn) })
+	return u, errors.Join(s.endSubscriptions(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
 }
 
 // EndSession ends the sign-in of a user at authTime: its sockets are closed, and neither its tokens nor those that its
@@ -36,7 +30,7 @@ func (s *Service) EndSession(ctx context.Context, uid string, authTime time.Time
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u))
+	return s.endSubscriptions(ctx, u)
 }
 
 // EndOtherSessions ends all sign-ins of a user but the one at authTime. Their devices keep their data.
@@ -45,7 +39,7 @@ func (s *Service) EndOtherSessions(ctx context.Context, uid string, authTime tim
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u))
+	return s.endSubscriptions(ctx, u)
 }
 
 // SignOutOthers signs a user out everywhere but at the sign-in at authTime: the other devices delete their data. It
@@ -56,7 +50,7 @@ func (s *Service) SignOutOthers(ctx context.Context, uid string, authTime time.T
 	if err != nil {
 		return err
 	}
-	return errors.Join(s.pushGate(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
+	return errors.Join(s.endSubscriptions(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
 }
 
 // SignOutDevice signs a user out on one device, which deletes its data. An unknown device is a problem of kind
@@ -66,7 +60,7 @@ func (s *Service) SignOutDevice(ctx context.Context, uid, device string) error {
 	if err != nil {
 		return err
 	}
-	return s.pushGate(ctx, u)
+	return s.endSubscriptions(ctx, u)
 }
 
 // RecordSignIn records a use of a sign-in of u, which is due. The first call of a sign-in asks the sign-in system
@@ -98,7 +92,7 @@ func (s *Service) endEarlier(ctx context.Context, u store.User, signIn chat.Micr
 	switch at := endedBefore(account, signIn); {
 	case at > u.ValidAfter:
 		if u, err = s.deps.Store.EndSessions(ctx, u.UID, at); err == nil {
-			err = errors.Join(s.endSubscriptions(ctx, u), s.pushGate(ctx, u))
+			err = s.endSubscriptions(ctx, u)
 		}
 	case at > 0 && at == u.ValidAfter && len(u.SignIns) == 0:
 		err = s.pushGate(ctx, u) // an attempt that changed the store may have failed to send the gate

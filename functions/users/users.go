@@ -101,7 +101,7 @@ func (s *Service) purge(ctx context.Context, p internalapi.Purge) error {
 
 func gateOf(u store.User) internalapi.Gate {
 	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Ended: u.Ended,
-		SignedOut: u.SignedOut, Blocked: u.Blocked}
+		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push}
 }
 
 // Rename changes the names that are not nil. The errors are those of the checks of the fields and

@@ -77,6 +77,8 @@ type Options struct {
 	// return an id that another user has used, but never one of this user. Called as Note is.
 	NewID func(conversation, fresh string) string
 
+	Looking bool // somebody looks at the device all the time
+
 	Rand        *rand.Rand  // for jitter and ids; a random one when nil. Only the Client uses it
 	Note        func(Note)  // reports everything that happens; must not call the Client or its Store
 	Pace        Pace        // zero fields get their value from DefaultPace

@@ -67,6 +67,7 @@ type machine struct {
 	note        func(Note)
 	wall        func() time.Time
 	newID       func(conversation, fresh string) string // may be nil
+	looking     bool
 
 	online  bool
 	sockets []*socket // open or being dialed, oldest first
@@ -98,7 +99,8 @@ func newMachine(store *Store, fx effects, opts Options) *machine {
 		store: store, fx: fx, rnd: opts.Rand, ids: rand.New(rand.NewPCG(opts.Rand.Uint64(), opts.Rand.Uint64())),
 		changeIDs: rand.New(rand.NewPCG(opts.Rand.Uint64(), opts.Rand.Uint64())),
 		pace:      opts.Pace, misbehavior: opts.Misbehavior, note: opts.Note, wall: opts.Wall, newID: opts.NewID,
-		holds: map[string]hold{},
+		looking: opts.Looking,
+		holds:   map[string]hold{},
 	}
 }
 
@@ -192,7 +194,7 @@ func (m *machine) dialed(now time.Time, n int, ok bool) {
 	default:
 		s.phase, s.heardAt = greeted, now
 		cursor := m.store.Cursor()
-		m.fx.write(n, encodeHello(m.token, m.store.device, cursor))
+		m.fx.write(n, encodeHello(m.token, m.store.device, cursor, m.looking))
 		if cursor != "" {
 			m.note(Note{NoteKind: NoteAcked, Cursor: cursor})
 		}

@@ -262,13 +262,14 @@ func (m *machine) freezeAgain(now time.Time, s *socket, row rowKey) bool {
 
 // Frames of a client. Each has only the fields of its type.
 
-func encodeHello(token, device, cursor string) []byte {
+func encodeHello(token, device, cursor string, looking bool) []byte {
 	return encode(struct {
-		Type   string `json:"type"`
-		Token  string `json:"token"`
-		Device string `json:"device"`
-		Cursor string `json:"cursor"`
-	}{wire.TypeHello, token, device, cursor})
+		Type    string `json:"type"`
+		Token   string `json:"token"`
+		Device  string `json:"device"`
+		Cursor  string `json:"cursor"`
+		Looking bool   `json:"looking,omitempty"`
+	}{wire.TypeHello, token, device, cursor, looking})
 }
 
 func encodeSend(k chat.Message) []byte {

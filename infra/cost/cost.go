@@ -26,7 +26,8 @@ import (
 type Counts struct {
 	Reads     int64 // documents read
 	Writes    int64 // documents written
-	Published int64 // Pub/Sub messages
+	Published int64 // Pub/Sub messages for persist
+	Notified  int64 // Pub/Sub messages for notify
 	Calls     int64 // calls of functions
 	Trips     int64 // round trips to Redis; a pipeline is one round trip
 	Commands  int64 // commands that were sent to Redis, except scripts
@@ -36,13 +37,14 @@ type Counts struct {
 func (c Counts) Sub(o Counts) Counts {
 	return Counts{
 		Reads: c.Reads - o.Reads, Writes: c.Writes - o.Writes, Published: c.Published - o.Published,
-		Calls: c.Calls - o.Calls, Trips: c.Trips - o.Trips, Commands: c.Commands - o.Commands,
+		Notified: c.Notified - o.Notified,
+		Calls:    c.Calls - o.Calls, Trips: c.Trips - o.Trips, Commands: c.Commands - o.Commands,
 	}
 }
 
 // Meter counts operations. It is a redis.Hook. Its methods are safe for concurrent use.
 type Meter struct {
-	reads, writes, published, calls, trips, commands atomic.Int64
+	reads, writes, published, notified, calls, trips, commands atomic.Int64
 
 	mu        sync.Mutex
 	byCommand map[string]int64 // round trips by command or script; guarded by mu
@@ -53,7 +55,8 @@ func NewMeter() *Meter { return &Meter{byCommand: map[string]int64{}} }
 
 // Counts returns the operations so far.
 func (m *Meter) Counts() Counts {
-	return Counts{m.reads.Load(), m.writes.Load(), m.published.Load(), m.calls.Load(), m.trips.Load(), m.commands.Load()}
+	return Counts{m.reads.Load(), m.writes.Load(), m.published.Load(), m.notified.Load(), m.calls.Load(), m.trips.Load(),
+		m.commands.Load()}
 }
 
 // Trips returns the round trips so far by command. Scripts are named by the first characters of their digests.
@@ -117,13 +120,14 @@ func commandName(cmd redis.Cmder) string {
 	return cmd.Name()
 }
 
-// Gates returns an open gate for every user and counts one document read for each call.
+// Gates returns an open gate for every user, with a device that is registered for push, and counts one document read
+// for each call.
 type Gates struct{ Meter *Meter }
 
 // Gate implements gate.Source.
 func (g Gates) Gate(context.Context, string) (gate.Gate, error) {
 	g.Meter.reads.Add(1)
-	return gate.Gate{Exists: true}, nil
+	return gate.Gate{Exists: true, Push: true}, nil
 }
 
 // Archive counts the documents that Save writes: one for each message and one for each conversation. It also counts
@@ -157,6 +161,15 @@ func (a Archive) Users(ctx context.Context, uids []string) (map[string]store.Use
 func (a Archive) User(ctx context.Context, uid string) (store.User, error) {
 	a.Meter.reads.Add(1)
 	return a.Store.User(ctx, uid)
+}
+
+// Notifier counts the messages that it publishes.
+type Notifier struct{ Meter *Meter }
+
+// Publish implements away.Publisher.
+func (n Notifier) Publish(context.Context, []byte) error {
+	n.Meter.notified.Add(1)
+	return nil
 }
 
 // Publisher publishes by calling persist. It counts a published message and a call.

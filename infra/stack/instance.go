@@ -130,8 +130,8 @@ func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance,
 		greetings = server.Greetings{Near: greetingNear, Far: greetingFar}
 	}
 	in.server, err = server.New(server.Deps{
-		Redis: in.redis, Gates: d.data.gates, Publisher: d.data.publisher, Verifier: d.verifier, Services: d.services,
-		Client: s.options.Client, API: d.api, Log: s.log,
+		Redis: in.redis, Gates: d.data.gates, Publisher: d.data.publisher, Notify: d.data.notifier,
+		Verifier: d.verifier, Services: d.services, Client: s.options.Client, API: d.api, Log: s.log,
 		Instance: in.Name, Config: s.clientConfig(in.URL), Origins: d.origins,
 		Proxies: s.options.Proxies, Greetings: greetings,
 		DrainOver: 300 * time.Millisecond, Inboxes: inbox.Options{Archive: d.data.archive, Limits: s.options.Limits},

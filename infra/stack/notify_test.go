@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/phoenixchat/phoenixchat/functions/notify"
 	"github.com/phoenixchat/phoenixchat/infra/pushstub"
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 )
 
@@ -39,7 +39,7 @@ func checkPushes(t *testing.T, s *Stack, service *pushstub.Server) {
 			"endpoint": s.PushURL + path, "keys": map[string]string{"p256dh": p256dh, "auth": auth}}, http.StatusNoContent)
 	}
 	id := uuid.Must(uuid.NewV7()).String()
-	data, err := json.Marshal(notify.Event{V: 1, UID: bob.uid, Conversation: chat.ConversationID(ann.uid, bob.uid),
+	data, err := json.Marshal(away.Event{V: 1, UID: bob.uid, Conversation: chat.ConversationID(ann.uid, bob.uid),
 		From: ann.uid, IDs: []string{id}, Text: "hello", At: chat.MicrosOf(time.Now())})
 	if err != nil {
 		t.Fatal(err)

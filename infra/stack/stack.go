@@ -187,11 +187,11 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	}
 	sender := push.NewSender(pushServices, d.pushKeys, operator)
 	s.onClose("sender of pushes", func(context.Context) error { sender.Close(); return nil })
-	notifier := notify.New(notify.Deps{Store: s.Store, Sender: sender, Publisher: d.notifier, Log: s.log})
-	// While they stop, instances publish acknowledgements to persist through the front, so the front must stop later.
-	s.serve("front", l, front)
 	s.Realtime = realtimeAPI
 	s.Users = users.New(users.Deps{Store: s.Store, Accounts: s.Accounts, Realtime: realtimeAPI, Log: s.log})
+	notifier := notify.New(notify.Deps{Store: s.Store, Sender: sender, Gates: s.Users, Publisher: d.notifier, Log: s.log})
+	// While they stop, instances publish acknowledgements to persist through the front, so the front must stop later.
+	s.serve("front", l, front)
 	hourly := signupsHourly
 	if o.Proxies > 0 {
 		hourly = api.DefaultSignupsHourly

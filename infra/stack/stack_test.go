@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -90,6 +91,14 @@ func signIn(t *testing.T, s *Stack, email, password, url string) *user {
 		"http://"+s.AuthAddr+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local", "",
 		map[string]any{"email": email, "password": password, "returnSecureToken": true}, http.StatusOK)
 	p := &user{t: t, uid: in["localId"].(string), token: in["idToken"].(string), refresh: in["refreshToken"].(string)}
+	p.connect(url, nil)
+	return p
+}
+
+// connect opens a socket at url, whose hello also has the given fields.
+func (p *user) connect(url string, fields map[string]any) {
+	t := p.t
+	t.Helper()
 	d := websocket.Dialer{Subprotocols: []string{"chat.v1"}}
 	conn, resp, err := d.DialContext(t.Context(), "ws"+strings.TrimPrefix(url, "http")+"/ws", http.Header{"Origin": {url}})
 	if err != nil {
@@ -97,9 +106,10 @@ func signIn(t *testing.T, s *Stack, email, password, url string) *user {
 	}
 	t.Cleanup(func() { conn.Close() })
 	p.conn = conn
-	p.sendFrame(map[string]any{"type": "hello", "token": p.token, "device": "device-" + p.uid, "cursor": ""})
+	hello := map[string]any{"type": "hello", "token": p.token, "device": "device-" + p.uid, "cursor": ""}
+	maps.Copy(hello, fields)
+	p.sendFrame(hello)
 	p.awaitFrame("caught_up")
-	return p
 }
 
 func (p *user) sendFrame(frame map[string]any) {

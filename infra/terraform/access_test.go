@@ -93,6 +93,7 @@ chat-push → roles/run.invoker on service notify
 chat-push → roles/run.invoker on service persist
 chat-realtime → roles/datastore.viewer on the project, the chat's database
 chat-realtime → roles/pubsub.publisher on topic delivery-acks
+chat-realtime → roles/pubsub.publisher on topic notify
 chat-realtime → roles/redis.dbConnectionUser on the project
 chat-scheduler → roles/run.invoker on job prober
 chat-signup → chatAccounts on the project

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/infra/cost"
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
@@ -27,7 +28,8 @@ func exported() map[string]bool {
 	names := map[string]bool{}
 	for _, m := range counter.Walk(server.AllCounters{Session: new(session.Counters), Inbox: new(inbox.Counters),
 		Settle: new(settle.Counters), Gate: new(gate.Counters), Presence: new(presence.Counters),
-		Redissub: new(redissub.Counters), SignIns: new(signins.Counters)}) {
+		Redissub: new(redissub.Counters), SignIns: new(signins.Counters),
+		Away: new(away.Counters)}) {
 		names[m.Part+"."+m.Name] = true
 	}
 	return names

@@ -20,6 +20,7 @@ var creationOrder = []struct{ first, then, reason string }{
 	{"google_project_iam_member.realtime_redis", "google_cloud_run_v2_service.realtime", "it could not start"},
 	{"google_project_iam_member.realtime_firestore", "google_cloud_run_v2_service.realtime", "it could not read gates"},
 	{"google_pubsub_topic_iam_member.realtime_acks", "google_cloud_run_v2_service.realtime", "it could not publish"},
+	{"google_pubsub_topic_iam_member.realtime_notify", "google_cloud_run_v2_service.realtime", "it could not publish"},
 	{"google_cloud_run_v2_service_iam_member.push", "google_pubsub_subscription.persist",
 		"the first push would be refused"},
 	{"google_cloud_run_v2_service_iam_member.notify_push", "google_pubsub_subscription.notify",

@@ -34,6 +34,13 @@ resource "google_pubsub_topic_iam_member" "realtime_acks" {
   member = google_service_account.realtime.member
 }
 
+# It publishes messages to people who are away for notify.
+resource "google_pubsub_topic_iam_member" "realtime_notify" {
+  topic  = google_pubsub_topic.notify.name
+  role   = "roles/pubsub.publisher"
+  member = google_service_account.realtime.member
+}
+
 locals {
   # Cloud Run's limits for the requests of an instance and for the duration of a request. A socket is a request.
   requests_per_instance = 1000
@@ -57,7 +64,8 @@ locals {
     REDIS_IAM            = "true"
     REPLICA_WAIT         = var.redis_wait_for_replica ? "1s" : "0s"
     TOPIC                = google_pubsub_topic.delivery_acks.name
-    INTERNAL_CALLERS     = join(",", [module.me.account, module.admin.account, module.persist.account])
+    NOTIFY_TOPIC         = google_pubsub_topic.notify.name
+    INTERNAL_CALLERS     = join(",", [module.me.account, module.admin.account, module.persist.account, module.notify.account])
     INTERNAL_AUDIENCE    = local.run_url
     LOG_LEVEL            = var.log_level
     MAX_SOCKETS          = tostring(local.sockets_per_instance)
@@ -176,6 +184,7 @@ resource "google_cloud_run_v2_service" "realtime" {
     google_project_iam_member.realtime_redis,
     google_project_iam_member.realtime_firestore,
     google_pubsub_topic_iam_member.realtime_acks,
+    google_pubsub_topic_iam_member.realtime_notify,
   ]
 }
 

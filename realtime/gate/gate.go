@@ -35,6 +35,7 @@ type Gate struct {
 	Ended      []time.Time // later sign-ins (auth_time, in whole seconds) whose tokens are invalid, too
 	SignedOut  []time.Time // those of the ended sign-ins whose device was signed out on purpose
 	Blocked    []string    // uids that may not write to the user
+	Push       bool        // a device of the user is registered for push
 }
 
 // Blocks reports whether the user has blocked uid.
@@ -60,7 +61,8 @@ func (g Gate) Admit(authTime time.Time) error {
 func (g Gate) equal(o Gate) bool {
 	return g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter.Equal(o.ValidAfter) &&
 		slices.EqualFunc(g.Ended, o.Ended, time.Time.Equal) &&
-		slices.EqualFunc(g.SignedOut, o.SignedOut, time.Time.Equal) && slices.Equal(g.Blocked, o.Blocked)
+		slices.EqualFunc(g.SignedOut, o.SignedOut, time.Time.Equal) && slices.Equal(g.Blocked, o.Blocked) &&
+		g.Push == o.Push
 }
 
 // Source reads gates from the users' documents.
@@ -208,8 +210,8 @@ func (g *Gates) Changes() int {
 }
 
 // Keep decodes the fields of gate:{uid} that a script has read (exists, disabled, valid_after, ended, blocked,
-// signed_out), and keeps the gate like one that Get has read. changes is what Changes returned before the script ran.
-// The error says that another program has written the key; Get then returns the right gate.
+// signed_out, push), and keeps the gate like one that Get has read. changes is what Changes returned before the script
+// ran. The error says that another program has written the key; Get then returns the right gate.
 func (g *Gates) Keep(uid string, values []any, changes int) (Gate, error) {
 	gate, err := decode(values)
 	if err != nil {
@@ -320,7 +322,7 @@ func (g *Gates) Changed(ctx context.Context, uid string, gate Gate) error {
 }
 
 // fields are the fields of gate:{uid}.
-var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked", "signed_out"}
+var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked", "signed_out", "push"}
 
 var errMissing = errors.New("gate: not in redis")
 
@@ -336,7 +338,7 @@ func encode(g Gate) []any {
 		blocked = []string{}
 	}
 	return []any{flag[g.Exists], flag[g.Disabled], micros, list(seconds(g.Ended)), list(blocked),
-		list(seconds(g.SignedOut))}
+		list(seconds(g.SignedOut)), flag[g.Push]}
 }
 
 func seconds(times []time.Time) []int64 {
@@ -374,11 +376,12 @@ func decode(values []any) (Gate, error) {
 	if values[0] == nil {
 		return Gate{}, errMissing
 	}
-	var s [6]string
+	var s [7]string
 	for i, v := range values {
 		s[i], _ = v.(string)
 	}
-	g := Gate{Exists: s[0] == "1", Disabled: s[1] == "1"}
+	// signed_out and push are missing in a gate that an older version has written.
+	g := Gate{Exists: s[0] == "1", Disabled: s[1] == "1", Push: s[6] == "1"}
 	micros, err := strconv.ParseInt(s[2], 10, 64)
 	if err != nil {
 		return Gate{}, fmt.Errorf("decode gate: valid_after: %w", err)
@@ -389,7 +392,7 @@ func decode(values []any) (Gate, error) {
 	if g.Ended, err = times(s[3]); err != nil {
 		return Gate{}, fmt.Errorf("decode gate: ended: %w", err)
 	}
-	if s[5] != "" { // missing in a gate that an older version has written
+	if s[5] != "" {
 		if g.SignedOut, err = times(s[5]); err != nil {
 			return Gate{}, fmt.Errorf("decode gate: signed_out: %w", err)
 		}

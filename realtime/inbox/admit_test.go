@@ -30,7 +30,8 @@ func TestAttachAdmitsAsTheGateDoes(t *testing.T) {
 		gates := gate.New(s.rdb, nil, gate.Options{Subscriber: s.subscriber})
 		seen := map[bool]int{}
 		for i := range 40 {
-			g := gate.Gate{Exists: r.IntN(6) > 0, Disabled: r.IntN(6) == 0, Blocked: []string{"cat"}}
+			g := gate.Gate{Exists: r.IntN(6) > 0, Disabled: r.IntN(6) == 0, Blocked: []string{"cat"},
+				Push: r.IntN(2) == 0}
 			if r.IntN(2) == 0 {
 				g.ValidAfter = second().Add(time.Duration(r.IntN(2)) * 999_999 * time.Microsecond)
 			}
@@ -51,7 +52,8 @@ func TestAttachAdmitsAsTheGateDoes(t *testing.T) {
 			}
 			kept, err := gates.Keep("ben", a.Gate, gates.Changes())
 			if err != nil || kept.Exists != g.Exists || kept.Disabled != g.Disabled || !kept.ValidAfter.Equal(g.ValidAfter) ||
-				!slices.EqualFunc(kept.Ended, g.Ended, time.Time.Equal) || !slices.Equal(kept.Blocked, g.Blocked) {
+				!slices.EqualFunc(kept.Ended, g.Ended, time.Time.Equal) || !slices.Equal(kept.Blocked, g.Blocked) ||
+				kept.Push != g.Push {
 				t.Errorf("the script returned the gate %+v, %v; want %+v", kept, err, g)
 			}
 			seen[a.Admitted]++

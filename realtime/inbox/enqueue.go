@@ -31,6 +31,8 @@ func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device st
 // and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
 // harmless: if only the second step has failed, this instance repeats only that step, which adds no second event.
 //
+// If a message is queued and nobody looks at a device of its recipient, Options.Away is called.
+//
 // With Options.ReplicaWait, EnqueueItem returns without an error only after a replica has the item too.
 func (boxes *Inboxes) EnqueueItem(ctx context.Context, i Item, device string) (chat.Micros, error) {
 	began := time.Now()
@@ -91,7 +93,7 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 	from, to := i.From(), i.To()
 	c := boxes.call(boxes.scripts.enqueue, to, from, i.ID(), i.digest(), event, int64(i.Ref().At), int64(i.acceptedAt()),
 		flag(held != nil), flag(!boxes.senders.hasWritten(from, to)))
-	c.Keys = append(c.Keys, gateKey(to))
+	c.Keys = append(c.Keys, gateKey(to), presenceKey(to))
 	c.Replicate = boxes.opts.ReplicaWait > 0
 	filled, answered := false, false
 	for {
@@ -102,6 +104,9 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 		}
 		r := newReply(v, 2)
 		result := r.str(0)
+		if result == "queued" && len(r.list) > 2 && r.list[2] == "away" && boxes.opts.Away != nil {
+			boxes.opts.Away(*i.Message)
+		}
 		if c.Replicate && results[0].Replicas == 0 && (result == "queued" || result == "again") {
 			// It stays in the inbox, and the sender does not see it as sent. The repeated send waits again.
 			boxes.counters.Unreplicated.Add(1)

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/time/rate"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
@@ -119,6 +120,10 @@ type Options struct {
 	// are no saved messages (tests only).
 	Archive Archive
 	Limits  Limits
+
+	// Away is called for each message that was queued for a user with a device registered for push, while nobody looked at
+	// any of the user's devices. It must not block. nil: nobody is notified.
+	Away func(chat.Message)
 
 	// ReplicaWait is how long a send waits until a replica of Redis has the message. If none has it by then, the send is
 	// refused for now. 0: a send does not wait, and a failover may lose what was accepted last (DESIGN §2). It must be

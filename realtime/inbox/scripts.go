@@ -78,6 +78,9 @@ func reachKey(uid string) string   { return "reach:{" + uid + "}" }
 func removedKey(uid string) string { return "removed:{" + uid + "}" }
 func gateKey(uid string) string    { return "gate:{" + uid + "}" }
 
+// presenceKey is a key of package presence.
+func presenceKey(uid string) string { return "presence:{" + uid + "}" }
+
 // sendsKey is the key of the number of messages that a user has sent in one minute since 1970.
 func sendsKey(uid string, minute int64) string {
 	return "sends:{" + uid + "}:" + strconv.FormatInt(minute, 10)

@@ -188,7 +188,7 @@ func (boxes *Inboxes) withdrawBatch(ctx context.Context, w Withdrawal, from stri
 		}
 	}
 	c := boxes.call(boxes.scripts.withdraw, w.UID, args...)
-	c.Keys = append(c.Keys, "presence:{"+w.UID+"}", "lastseen:{"+w.UID+"}", removedKey(w.UID))
+	c.Keys = append(c.Keys, presenceKey(w.UID), "lastseen:{"+w.UID+"}", removedKey(w.UID))
 	v, err := boxes.runScript(ctx, c)
 	if err != nil {
 		return Withdrawn{}, err

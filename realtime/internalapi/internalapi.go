@@ -54,12 +54,14 @@ type Gate struct {
 	Ended      []chat.Micros `json:"ended"`       // later sign-ins that are no longer valid either
 	SignedOut  []chat.Micros `json:"signed_out"`  // those of the ended ones whose device was signed out on purpose
 	Blocked    []string      `json:"blocked"`     // users whose messages this user refuses
+	Push       bool          `json:"push"`        // whether a device of the user is registered for push
 }
 
 // Equal reports whether g and o are the same gate.
 func (g Gate) Equal(o Gate) bool {
 	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter &&
-		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.SignedOut, o.SignedOut) && slices.Equal(g.Blocked, o.Blocked)
+		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.SignedOut, o.SignedOut) && slices.Equal(g.Blocked, o.Blocked) &&
+		g.Push == o.Push
 }
 
 // Check reports a uid that is not valid.

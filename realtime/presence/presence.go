@@ -6,6 +6,10 @@
 // s, so that the users of an instance that was killed count as offline 90 s later at most. lastseen:{uid} is the time
 // of the last renewal or leave in microseconds, kept for 30 days.
 //
+// A lease also says whether somebody looks at one of the instance's sockets: then half a millisecond is added to its
+// score. Package inbox reads this when it queues a message. The lease of an instance that was killed, or of a socket
+// whose network was lost, goes on saying so until it expires or the socket is dropped.
+//
 // A watcher and a watched user of whom one has blocked the other do not see each other's presence: the state is
 // offline, without a time, and never changes. The time at which somebody was last seen is reported in whole minutes.
 //
@@ -98,6 +102,7 @@ var (
 	joinScript     = script.Load(luaFiles, nil, "join")
 	leaveScript    = script.Load(luaFiles, nil, "leave")
 	stateScript    = script.Load(luaFiles, nil, "state")
+	lookingScript  = script.Load(luaFiles, nil, "looking")
 	instanceScript = script.Load(luaFiles, nil, "instance")
 )
 
@@ -125,8 +130,14 @@ type Presence struct {
 
 	// guarded by mu
 	mu     sync.Mutex
-	local  map[string]int    // number of this instance's sockets by uid
+	local  map[string]local  // this instance's sockets by uid
 	topics map[string]*topic // watched users
+}
+
+// local is what an instance knows about the sockets of one of its users.
+type local struct {
+	sockets int
+	looking int // sockets at whose devices somebody looks
 }
 
 // Counters count what this instance did since it started.
@@ -146,55 +157,123 @@ func New(rdb redis.UniversalClient, instance string, opts Options) *Presence {
 		opts.Runner = script.NewRunner(rdb, script.Options{})
 	}
 	return &Presence{instance: instance, rdb: rdb, opts: opts, checkEarlier: make(chan struct{}, 1),
-		local: map[string]int{}, topics: map[string]*topic{}}
+		local: map[string]local{}, topics: map[string]*topic{}}
 }
 
 // Counters returns the counters of this instance.
 func (p *Presence) Counters() *Counters { return &p.counters }
 
-// Join adds a socket of uid on this instance. The first one costs a round trip, and publishes "on" if the user was on
-// no instance. An error (problem.ErrUnavailable) may be ignored, because Run tries again.
-func (p *Presence) Join(ctx context.Context, uid string) error {
-	p.mu.Lock()
-	p.local[uid]++
-	first := p.local[uid] == 1
-	p.mu.Unlock()
-	if !first {
+// Join adds a socket of uid on this instance; looking says whether somebody looks at its device. The first one costs a
+// round trip, and publishes "on" if the user was on no instance. An error (problem.ErrUnavailable) may be ignored,
+// because Run tries again.
+func (p *Presence) Join(ctx context.Context, uid string, looking bool) error {
+	first, changed := p.count(uid, 1, looking, 1)
+	if first {
+		p.counters.Joins.Add(1)
+	}
+	if !first && !changed {
 		return nil
 	}
-	p.counters.Joins.Add(1)
-	return p.runScripts(ctx, []script.Call{p.joinCall(uid)})
+	return p.renewNow(ctx, uid)
 }
 
-// joinCall returns the call that acquires or renews the lease of uid.
-func (p *Presence) joinCall(uid string) script.Call {
-	return script.Call{Script: joinScript, Keys: userKeys(uid),
-		Args: []any{p.instance, p.opts.tuning.Expire.Milliseconds(), keepSeen.Milliseconds(), seenChannel(uid)}}
+// SetLooking records that somebody looks at the device of a socket of uid which has joined, or does so no longer. Call
+// it only for a change. It costs a round trip if that changes the lease. An error may be ignored as for Join.
+func (p *Presence) SetLooking(ctx context.Context, uid string, looking bool) error {
+	n := -1
+	if looking {
+		n = 1
+	}
+	if _, changed := p.count(uid, 0, true, n); !changed {
+		return nil
+	}
+	return p.renewNow(ctx, uid)
 }
 
-// Leave removes a socket of uid. The last one costs a round trip. Call Leave once per Join, even if Join failed. An
-// error may be ignored, because the lease expires.
-func (p *Presence) Leave(ctx context.Context, uid string) error {
+// count adds sockets of uid and, if looking is set, sockets that somebody looks at. It reports whether they are the
+// first ones, and whether the lease says something else about looking from now on.
+func (p *Presence) count(uid string, sockets int, looking bool, looks int) (first, changed bool) {
 	p.mu.Lock()
-	p.local[uid]--
-	left := p.local[uid] <= 0
-	if left {
+	defer p.mu.Unlock()
+	was := p.local[uid]
+	now := was
+	now.sockets += sockets
+	if looking {
+		now.looking += looks
+	}
+	if now.sockets <= 0 {
 		delete(p.local, uid)
+	} else {
+		p.local[uid] = now
 	}
-	p.mu.Unlock()
-	if !left {
-		return nil
+	return was.sockets == 0 && now.sockets > 0, (was.looking > 0) != (now.looking > 0)
+}
+
+// renewNow acquires or renews the lease of uid. Concurrent calls may reach Redis in another order than that in which
+// they read whether somebody looks, so the call is repeated if that has changed meanwhile.
+func (p *Presence) renewNow(ctx context.Context, uid string) error {
+	for {
+		call, sent := p.joinCall(uid)
+		if sent.sockets == 0 {
+			return nil // Leave deletes the lease
+		}
+		if err := p.runScripts(ctx, []script.Call{call}); err != nil {
+			return err
+		}
+		if now := p.localOf(uid); (now.looking > 0) == (sent.looking > 0) {
+			return nil
+		}
+	}
+}
+
+func (p *Presence) localOf(uid string) local {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.local[uid]
+}
+
+// joinCall returns the call that acquires or renews the lease of uid, and what it says.
+func (p *Presence) joinCall(uid string) (script.Call, local) {
+	l := p.localOf(uid)
+	looking := "0"
+	if l.looking > 0 {
+		looking = "1"
+	}
+	return script.Call{Script: joinScript, Keys: userKeys(uid),
+		Args: []any{p.instance, p.opts.tuning.Expire.Milliseconds(), keepSeen.Milliseconds(), seenChannel(uid), looking}}, l
+}
+
+// Leave removes a socket of uid; looking says whether somebody looked at its device. The last one costs a round trip.
+// Call Leave once per Join, even if Join failed. An error may be ignored, because the lease expires.
+func (p *Presence) Leave(ctx context.Context, uid string, looking bool) error {
+	_, changed := p.count(uid, -1, looking, -1)
+	if p.localOf(uid).sockets > 0 {
+		if !changed {
+			return nil
+		}
+		return p.renewNow(ctx, uid)
 	}
 	p.counters.Leaves.Add(1)
 	err := p.runScripts(ctx, []script.Call{{Script: leaveScript, Keys: userKeys(uid),
 		Args: []any{p.instance, keepSeen.Milliseconds(), seenChannel(uid)}}})
-	p.mu.Lock()
-	rejoined := p.local[uid] > 0 // a concurrent Join may have reached Redis before this leave
-	p.mu.Unlock()
-	if rejoined {
-		return p.runScripts(ctx, []script.Call{p.joinCall(uid)})
+	if p.localOf(uid).sockets > 0 { // a concurrent Join may have reached Redis before this leave
+		return p.renewNow(ctx, uid)
 	}
 	return err
+}
+
+// LooksElsewhere reports whether somebody looks at a device of uid that is connected to another instance.
+func (p *Presence) LooksElsewhere(ctx context.Context, uid string) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.opts.tuning.Timeout)
+	defer cancel()
+	r := p.opts.Runner.RunAll(ctx, []script.Call{{Script: lookingScript, Keys: userKeys(uid)[:1],
+		Args: []any{p.instance}}})[0]
+	if r.Err != nil {
+		p.counters.Failed.Add(1)
+		return false, problem.ErrUnavailable.WithCause(fmt.Errorf("presence: %w", r.Err))
+	}
+	n, _ := r.Value.(int64)
+	return n == 1, nil
 }
 
 // runScripts runs scripts in one round trip and returns their errors.
@@ -259,13 +338,11 @@ func (p *Presence) renewOnce(ctx context.Context) {
 	for len(uids) > 0 && ctx.Err() == nil {
 		n := min(batch, len(uids))
 		var calls []script.Call
-		p.mu.Lock()
 		for _, uid := range uids[:n] {
-			if p.local[uid] > 0 { // the user may have left since
-				calls = append(calls, p.joinCall(uid))
+			if call, l := p.joinCall(uid); l.sockets > 0 { // the user may have left since
+				calls = append(calls, call)
 			}
 		}
-		p.mu.Unlock()
 		uids = uids[n:]
 		if err := p.runScripts(ctx, calls); err != nil {
 			p.opts.Log.Warn("could not renew presence leases", "users", len(calls), "error", err)

@@ -82,14 +82,14 @@ func same(t *testing.T, what string, got, want any) {
 
 func (in *instance) join(t *testing.T, uid string) {
 	t.Helper()
-	if err := in.Join(t.Context(), uid); err != nil {
+	if err := in.Join(t.Context(), uid, false); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func (in *instance) leave(t *testing.T, uid string) {
 	t.Helper()
-	if err := in.Leave(t.Context(), uid); err != nil {
+	if err := in.Leave(t.Context(), uid, false); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -293,7 +293,7 @@ func TestRedisIsUnreachable(t *testing.T) {
 	o := presence.Tuned(presence.Tuning{Renew: 50 * time.Millisecond, Timeout: 200 * time.Millisecond})
 	first := start(t, b, "x", o)
 	b.Mini.Close()
-	if err := first.Join(t.Context(), "ann"); !errors.Is(err, problem.ErrUnavailable) {
+	if err := first.Join(t.Context(), "ann", false); !errors.Is(err, problem.ErrUnavailable) {
 		t.Errorf("join while Redis is down: %v", err)
 	}
 	w := first.Watch("zoe")

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
@@ -58,7 +59,7 @@ func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
 	if err := decodeCall(w, r, &call); err != nil {
 		return err
 	}
-	g := gate.Gate{Exists: call.Exists, Disabled: call.Disabled, Blocked: call.Blocked}
+	g := gate.Gate{Exists: call.Exists, Disabled: call.Disabled, Blocked: call.Blocked, Push: call.Push}
 	if call.ValidAfter > 0 {
 		g.ValidAfter = call.ValidAfter.Time()
 	}
@@ -208,6 +209,7 @@ type AllCounters struct {
 	Presence *presence.Counters `json:"presence"`
 	Redissub *redissub.Counters `json:"redissub"`
 	SignIns  *signins.Counters  `json:"signins"`
+	Away     *away.Counters     `json:"away"`
 }
 
 // Counters returns the counters of this instance.
@@ -220,6 +222,7 @@ func (s *Server) Counters() AllCounters {
 		Presence: s.presence.Counters(),
 		Redissub: s.subscriber.Counters(),
 		SignIns:  s.signIns.Counters(),
+		Away:     s.away.Counters(),
 	}
 }
 

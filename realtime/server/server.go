@@ -35,6 +35,7 @@ import (
 	"github.com/gorilla/websocket"
 	"github.com/redis/go-redis/v9"
 
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
@@ -68,6 +69,7 @@ type Deps struct {
 	Redis     redis.UniversalClient    // see inbox.Tune; the caller closes it after Run has returned
 	Gates     gate.Source              // reads a gate that is not cached
 	Publisher settle.Publisher         // receives acknowledged messages
+	Notify    away.Publisher           // receives events about messages to people who are away; nil: nobody is notified
 	Verifier  identity.Verifier        // verifies the tokens of users
 	Services  identity.ServiceVerifier // verifies the callers of /internal/; nil: these routes do not exist
 	Client    fs.FS                    // the built web client, which New reads; nil: no pages
@@ -121,6 +123,7 @@ type Server struct {
 	settler    *settle.Settler
 	sessions   *session.Sessions
 	signIns    *signins.Recorder
+	away       *away.Notifier
 
 	greetings greeting
 	sockets   atomic.Int64 // being served
@@ -142,6 +145,10 @@ func New(deps Deps) (*Server, error) {
 		Log: log})
 	deps.Inboxes.Subscriber, deps.Inboxes.Runner, deps.Inboxes.Gates = s.subscriber, runner, s.gates
 	deps.Inboxes.Now, deps.Inboxes.Log = deps.Now, log
+	s.away = away.New(deps.Notify, away.Options{Now: deps.Now, Log: log})
+	if deps.Notify != nil {
+		deps.Inboxes.Away = s.away.Notify
+	}
 	s.inboxes = inbox.New(deps.Redis, deps.Inboxes)
 	deps.Settle.Now, deps.Settle.Log, deps.Settle.Jitter = deps.Now, log, deps.Jitter
 	s.settler = settle.New(s.inboxes, deps.Publisher, deps.Settle)
@@ -155,7 +162,7 @@ func New(deps Deps) (*Server, error) {
 		PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
 		AgeMin: deps.SocketAgeMin, AgeMax: deps.SocketAgeMax, GoawayWithin: deps.GoawayWithin,
 		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver, Announced: announced(deps),
-		Welcomed: s.signIns.Opened,
+		Welcomed: s.signIns.Opened, Away: deps.Inboxes.Away,
 	})
 	s.upgrader = websocket.Upgrader{
 		HandshakeTimeout: 5 * time.Second, Subprotocols: []string{wire.Subprotocol},
@@ -244,7 +251,7 @@ func (s *Server) Run(ctx context.Context) error {
 	}{
 		{"redissub", s.subscriber.Run}, {"inbox", s.inboxes.Run}, {"gate", s.gates.Run},
 		{"presence", s.presence.Run}, {"settle", s.settler.Run}, {"session", s.sessions.Run},
-		{"signins", s.signIns.Run}, {"ready", s.becomeReady}, {"report", s.report},
+		{"signins", s.signIns.Run}, {"away", s.away.Run}, {"ready", s.becomeReady}, {"report", s.report},
 	}
 	stopped := make(chan error, len(parts))
 	for _, p := range parts {

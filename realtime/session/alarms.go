@@ -20,6 +20,7 @@ const (
 	alarmSend                // the rate limits allow the next message
 	alarmLists               // the worker may try the watch list and the read marks again
 	alarmRead                // the feeder may read the stream again
+	alarmLate                // a message should be acknowledged by now
 	alarmCount
 )
 
@@ -44,6 +45,12 @@ func (s *session) setAlarmLocked(a alarm, d time.Duration) {
 	now := time.Since(s.began)
 	s.alarms.at[a] = max(now+d, 1)
 	s.alarms.setTimer(now, s.ring)
+}
+
+// clearAlarmLocked takes back an alarm. mu is held.
+func (s *session) clearAlarmLocked(a alarm) {
+	s.alarms.at[a] = 0
+	s.alarms.setTimer(time.Since(s.began), s.ring)
 }
 
 // isSet reports whether an alarm is set. session.mu is held.
@@ -106,6 +113,11 @@ func (s *session) ring() {
 		case alarmRead:
 			s.retryRead.Store(true)
 			s.wake(taskFeeder)
+		case alarmLate:
+			s.mu.Lock()
+			s.lateDue = true
+			s.mu.Unlock()
+			s.wake(taskWorker)
 		}
 	}
 }

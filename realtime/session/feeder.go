@@ -83,7 +83,9 @@ func (s *session) relayWakes() {
 	for _, w := range wakes {
 		switch {
 		case w.Hint != nil:
-			s.relayHint(w.Hint)
+			if !s.background {
+				s.relayHint(w.Hint)
+			}
 		case f.behind:
 			// The event will be read from the stream.
 		case f.pos.RelationTo(w) == inbox.Detached:
@@ -224,6 +226,9 @@ func (s *session) sendEvent(e inbox.Event) bool {
 		return false
 	}
 	s.counters.Events.Add(1)
+	if e.Type == wire.EventMessage {
+		s.expectAck(e.ID)
+	}
 	if wire.Waits(e.Type) {
 		s.countLive(e)
 		if id, ok := wire.MessageID(e.Data); ok && trace.Traced(id, s.uid) {

@@ -29,6 +29,9 @@ func (s *session) accept(f wire.ClientFrame) error {
 	}
 	s.mu.Lock()
 	s.uid, s.device, s.claims = claims.UID, f.Device, claims
+	s.background = f.Background
+	s.looking = f.Looking && !f.Background
+	s.looks, s.vouched = s.looking, s.looking
 	s.mu.Unlock()
 	s.extendReadDeadline()
 	// From here on, the limits of the user apply, and no longer those of strangers. The rest of the hello takes long if
@@ -44,9 +47,12 @@ func (s *session) accept(f wire.ClientFrame) error {
 	d := s.deps
 	s.setAlarm(alarmToken, s.claims.Expires.Sub(d.Now()))
 	s.setAlarm(alarmRotate, d.AgeMin+d.Jitter(d.AgeMax-d.AgeMin+1))
+	if s.background {
+		s.setAlarm(alarmLeave, wire.BackgroundFor-time.Since(s.began))
+	}
 	s.startServing()
 	s.counters.Welcomed.Add(1)
-	if d.Welcomed != nil {
+	if d.Welcomed != nil && !s.background {
 		d.Welcomed(signins.Use{UID: s.uid, AuthTime: claims.AuthTime, At: d.Now(), Client: s.client})
 	}
 	s.log().Info("socket opened")
@@ -108,7 +114,10 @@ func (s *session) attach(cursor string) error {
 	// Last, so that a hello that fails does not end another socket of the user.
 	s.user.join(s, d.PerUser)
 	s.in.userBytes = s.user.bytes
-	if err := d.Presence.Join(s.ctx, s.uid); err != nil {
+	if s.background {
+		return nil
+	}
+	if err := d.Presence.Join(s.ctx, s.uid, s.looks); err != nil {
 		s.log().Info("presence could not be updated for a new socket", "error", err)
 	}
 	return nil

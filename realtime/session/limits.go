@@ -34,6 +34,7 @@ type Limits struct {
 	Unknown     Rate // frames of unknown types of one socket; more of them are strikes; default 5/s, burst 20
 	Typing      Rate // typing frames of one socket; more of them are dropped; default 2/s, burst 10
 	Watches     Rate // watch lists of one socket; the newest waits; default 1/s, burst 10
+	Looking     Rate // changes of looking of one socket; the newest waits; default 1/s, burst 10
 	Reactions   Rate // reactions of one user to one message; more of them are refused; default 6 a minute, burst 12
 	UserReads   Rate // read marks of one user; more of them wait; default 1/s, burst 20
 	UnknownUIDs Rate // users who do not exist that one user names; default 10 a minute, burst 10
@@ -56,6 +57,7 @@ func (l Limits) WithDefaults() Limits {
 	set(&l.Unknown, 5, 20)
 	set(&l.Typing, 2, 10)
 	set(&l.Watches, 1, 10)
+	set(&l.Looking, 1, 10)
 	set(&l.Reactions, 6.0/60, 12)
 	set(&l.UserReads, 1, 20)
 	set(&l.UnknownUIDs, 10.0/60, 10)
@@ -72,7 +74,7 @@ var ErrRateLimited = problem.New(problem.TooMany, "rate_limited",
 type limiters struct {
 	frames, unknown, typing *rate.Limiter // reader only
 	strikes                 *rate.Limiter // reader and worker
-	sends, watches          *rate.Limiter // worker only
+	sends, watches, looking *rate.Limiter // worker only
 }
 
 // limit returns the rate limits of the socket. The reader calls it first.
@@ -80,7 +82,8 @@ func (s *session) limit() *limiters {
 	if s.limiters == nil {
 		l := &s.deps.Limits
 		s.limiters = &limiters{frames: l.Frames.limiter(), unknown: l.Unknown.limiter(), typing: l.Typing.limiter(),
-			strikes: l.Strikes.limiter(), sends: l.Sends.limiter(), watches: l.Watches.limiter()}
+			strikes: l.Strikes.limiter(), sends: l.Sends.limiter(), watches: l.Watches.limiter(),
+			looking: l.Looking.limiter()}
 	}
 	return s.limiters
 }

@@ -179,7 +179,11 @@ func (s *session) handleFrame(f wire.ClientFrame) error {
 	case wire.TypeTyping:
 		s.handleTyping(f)
 	case wire.TypeWatch:
-		s.queueLists(func() { s.watchList, s.hasWatchList = f.Users, true })
+		if !s.background {
+			s.queueLists(func() { s.watchList, s.hasWatchList = f.Users, true })
+		}
+	case wire.TypeLooking:
+		return s.handleLooking(f)
 	case wire.TypeToken:
 		return s.handleToken(f)
 	case wire.TypePing:
@@ -272,6 +276,7 @@ func (s *session) handleAck(f wire.ClientFrame) error {
 		return s.strike()
 	}
 	s.window.Ack(c)
+	s.acked()
 	if s.ackWaited.Load() {
 		s.wake(taskFeeder)
 	}
@@ -306,7 +311,7 @@ func (s *session) handleRead(f wire.ClientFrame) error {
 
 // handleTyping queues a typing hint for the worker, or drops it.
 func (s *session) handleTyping(f wire.ClientFrame) {
-	if f.To == s.uid || !chat.ValidUID(f.To) {
+	if f.To == s.uid || !chat.ValidUID(f.To) || s.background {
 		return
 	}
 	ok := false

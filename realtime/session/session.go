@@ -65,10 +65,11 @@ type session struct {
 	out    outbox
 
 	// Set during the hello, before the feeder and the worker run.
-	user    *user
-	unwatch func() // stops watching the gate
-	feed    *inbox.Feed
-	window  *settle.Window
+	user       *user
+	background bool   // of a service worker, or a short visit: no presence and no hints; see wire.ClientFrame
+	unwatch    func() // stops watching the gate
+	feed       *inbox.Feed
+	window     *settle.Window
 
 	// The reader makes them for the first frame that needs them. They are safe for concurrent use.
 	limiters *limiters
@@ -78,6 +79,8 @@ type session struct {
 	endWork           func()
 	sendAllowed       time.Time // when the first of sends may be sent, as the rate limits said; zero: they were not asked
 	watchRefusedUntil time.Time // until when the client knows that it watches too many people
+
+	reported inbox.ID // up to which unacknowledged messages were reported; worker, and then finish
 
 	// Feeder only, and for the feeder.
 	feeder      feeder
@@ -105,8 +108,13 @@ type session struct {
 	readMarks    map[string]chat.Micros // for the worker, by conversation; nil: none
 	watchList    []string               // for the worker, if hasWatchList
 	hasWatchList bool
-	listsDue     bool // the worker has not looked at the read marks and the watch list yet
-	leaving      bool // a goaway was sent or is queued
+	listsDue     bool     // the worker has not looked at the read marks, the watch list and looking yet
+	looking      bool     // somebody looks at the device
+	looks        bool     // package presence was told so
+	vouched      bool     // looks was true before
+	lateID       inbox.ID // of a message whose ack is awaited, if alarmLate is set or lateDue
+	lateDue      bool     // alarmLate has rung, and the worker has not looked at it yet
+	leaving      bool     // a goaway was sent or is queued
 }
 
 // newSession returns the session of a socket whose reader reads from conn. in is below conn.
@@ -195,14 +203,23 @@ func (s *session) finish() {
 			s.counters.Unsettled.Add(1)
 			s.log().Warn("socket ended before its acks were settled", "error", err)
 		}
-		if err := s.deps.Presence.Leave(ctx, s.uid); err != nil {
-			s.log().Info("presence could not be updated after a socket ended", "error", err)
-		}
+		s.leavePresence(ctx)
 	}
 	if s.user != nil {
 		s.user.leave(s)
 	}
 	s.logEnd(time.Since(s.began))
+}
+
+// leavePresence ends the part of the socket in the presence of its user.
+func (s *session) leavePresence(ctx context.Context) {
+	if s.background {
+		return
+	}
+	if err := s.deps.Presence.Leave(ctx, s.uid, s.looks); err != nil {
+		s.log().Info("presence could not be updated after a socket ended", "error", err)
+	}
+	s.reportLeft(ctx)
 }
 
 // logEnd counts and logs the end of the socket.

@@ -37,6 +37,7 @@ import (
 
 	"github.com/gorilla/websocket"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
@@ -83,6 +84,10 @@ type Deps struct {
 	Log      *slog.Logger                            // default: slog.Default()
 	Now      func() time.Time                        // the server's wall clock; default: time.Now
 	Jitter   func(below time.Duration) time.Duration // random in [0, below); default: rand.N
+
+	// Away is called for messages that a device at which somebody looks has not shown. It must not block. nil: nobody is
+	// notified.
+	Away func(chat.Message)
 
 	Limits       Limits
 	Announced    wire.Limits   // for the welcome; default: wire.DefaultLimits(), and PerUser in any case

@@ -40,15 +40,19 @@ func (s *session) work() {
 		if !i.IsZero() {
 			s.enqueue(i)
 		}
-		to, lists := s.nextHint()
+		to, lists, late := s.nextHint()
 		if to != "" {
 			s.publishTyping(to)
 		}
 		if lists {
+			s.applyLooking()
 			s.applyWatchList()
 			s.applyReadMarks(true)
 		}
-		if i.IsZero() && to == "" && !lists {
+		if late {
+			s.checkLate()
+		}
+		if i.IsZero() && to == "" && !lists && !late {
 			return
 		}
 	}
@@ -79,9 +83,9 @@ func (s *session) nextSend() inbox.Item {
 	return s.sends[0]
 }
 
-// nextHint removes and returns the first user to notify of typing, or "", and whether the watch list and the read marks
-// are due.
-func (s *session) nextHint() (to string, lists bool) {
+// nextHint removes and returns the first user to notify of typing, or "", whether the watch list, the read marks and
+// looking are due, and whether alarmLate has rung.
+func (s *session) nextHint() (to string, lists, late bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.typingTo) > 0 {
@@ -91,7 +95,8 @@ func (s *session) nextHint() (to string, lists bool) {
 		}
 	}
 	lists, s.listsDue = s.listsDue, false
-	return to, lists
+	late, s.lateDue = s.lateDue, false
+	return to, lists, late
 }
 
 // finishSends sends the messages that were read before the client closed the socket or the connection broke, as far as

@@ -113,6 +113,20 @@ func (w *Window) Unacked() int {
 	return len(w.unacked)
 }
 
+// Acked returns the place up to which the device has acknowledged what the socket was sent.
+func (w *Window) Acked() inbox.Cursor {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	return inbox.Cursor{Epoch: w.state.epoch, ID: minID(w.claimed, w.sent), Removals: inbox.AllSeen(w.state.removals)}
+}
+
+// Newest returns the newest event that the socket was sent.
+func (w *Window) Newest() inbox.ID {
+	w.s.mu.Lock()
+	defer w.s.mu.Unlock()
+	return w.sent
+}
+
 // Read queues a read mark. After the acks that came before it, the mark is published and appended as a read event to
 // the inboxes of both users. r.By must be the user of the window. Read returns problem.ErrUnavailable if too many marks
 // wait or the window is closed.

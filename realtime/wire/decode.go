@@ -160,6 +160,10 @@ func (f *ClientFrame) field(name string) any {
 		return &f.Emoji
 	case "users":
 		return &f.Users
+	case "looking":
+		return &f.Looking
+	case "background":
+		return &f.Background
 	}
 	return nil
 }

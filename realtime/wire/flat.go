@@ -166,6 +166,8 @@ func typeName(b []byte) string {
 		return TypeRead
 	case TypeTyping:
 		return TypeTyping
+	case TypeLooking:
+		return TypeLooking
 	case TypePing:
 		return TypePing
 	}

@@ -34,28 +34,30 @@ const Subprotocol = "chat.v1"
 
 // Limits of the protocol, besides those of package chat.
 const (
-	HelloWithin  = 10 * time.Second // from the upgrade to the hello
-	PingEvery    = 30 * time.Second // interval of the server's WebSocket pings
-	DropAfter    = 75 * time.Second // a client that is silent for this long is dropped
-	MaxWatch     = 100              // users in one watch frame
-	MaxDevice    = 64               // bytes in a device id
-	MaxToken     = 8 << 10          // bytes in a token
-	MaxCursor    = 200              // bytes in a cursor
-	MaxUnacked   = 256              // unacknowledged message events on one socket
-	MaxDelivered = 500              // messages in one delivered event
+	HelloWithin   = 10 * time.Second // from the upgrade to the hello
+	PingEvery     = 30 * time.Second // interval of the server's WebSocket pings
+	DropAfter     = 75 * time.Second // a client that is silent for this long is dropped
+	MaxWatch      = 100              // users in one watch frame
+	BackgroundFor = 60 * time.Second // age at which a background socket is closed
+	MaxDevice     = 64               // bytes in a device id
+	MaxToken      = 8 << 10          // bytes in a token
+	MaxCursor     = 200              // bytes in a cursor
+	MaxUnacked    = 256              // unacknowledged message events on one socket
+	MaxDelivered  = 500              // messages in one delivered event
 )
 
 // Types of frames. A client sends those of the first group, a server those of the second. Both sides send typing.
 const (
-	TypeHello  = "hello"
-	TypeSend   = "send"
-	TypeChange = "change"
-	TypeAck    = "ack"
-	TypeRead   = "read"
-	TypeTyping = "typing"
-	TypeWatch  = "watch"
-	TypeToken  = "token"
-	TypePing   = "ping"
+	TypeHello   = "hello"
+	TypeSend    = "send"
+	TypeChange  = "change"
+	TypeAck     = "ack"
+	TypeRead    = "read"
+	TypeTyping  = "typing"
+	TypeWatch   = "watch"
+	TypeLooking = "looking"
+	TypeToken   = "token"
+	TypePing    = "ping"
 
 	TypeWelcome  = "welcome"
 	TypeEvent    = "event"
@@ -116,12 +118,18 @@ type ClientFrame struct {
 	Emoji string          `json:"emoji,omitempty"` // change
 
 	Users []string `json:"users,omitempty"` // watch
+
+	// Looking says that a window of the device is visible and has the focus. Background says that the socket belongs to a
+	// service worker, or to a short visit of a tab that sleeps.
+	Looking    bool `json:"looking,omitempty"`    // hello, looking
+	Background bool `json:"background,omitempty"` // hello
 }
 
 // Known reports whether the frame's type is one of this version of the protocol.
 func (f ClientFrame) Known() bool {
 	switch f.Type {
-	case TypeHello, TypeSend, TypeChange, TypeAck, TypeRead, TypeTyping, TypeWatch, TypeToken, TypePing:
+	case TypeHello, TypeSend, TypeChange, TypeAck, TypeRead, TypeTyping, TypeWatch, TypeLooking,
+		TypeToken, TypePing:
 		return true
 	}
 	return false

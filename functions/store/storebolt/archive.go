@@ -331,7 +331,7 @@ func (s *Store) EraseContent(ctx context.Context, uid string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Unsubscribe(ctx, uid, func(store.Subscription) bool { return true }); err != nil {
+	if _, err := s.Unsubscribe(ctx, uid, func(store.Subscription) bool { return true }); err != nil {
 		return err
 	}
 	if err := s.eraseChoices(ctx, uid); err != nil {

@@ -38,6 +38,8 @@ type userRecord struct {
 
 	SignedOut []chat.Micros  `json:"signed_out,omitempty"`
 	Devices   []store.Device `json:"devices,omitempty"`
+
+	Push bool `json:"push,omitempty"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {

@@ -40,9 +40,10 @@ func (s *Store) subscriptionsIn(tx *firestore.Transaction, uid string) ([]store.
 }
 
 // Subscribe implements store.Subscriptions.
-func (s *Store) Subscribe(ctx context.Context, uid string, sub store.Subscription) error {
+func (s *Store) Subscribe(ctx context.Context, uid string, sub store.Subscription) (bereft string, err error) {
 	store.CountRead(ctx, 3)
-	return s.transact(ctx, func(tx *firestore.Transaction) error {
+	err = s.transact(ctx, func(tx *firestore.Transaction) error {
+		bereft = ""
 		var u userDoc
 		ok, err := getIn(tx, s.doc(colUsers, uid), &u)
 		if err != nil {
@@ -64,31 +65,36 @@ func (s *Store) Subscribe(ctx context.Context, uid string, sub store.Subscriptio
 		if _, err := getIn(tx, endpoint, &owner); err != nil {
 			return err
 		}
-		var keeps []store.Subscription // what the owner before keeps
-		moves := owner.UID != "" && owner.UID != uid
-		if moves {
+		takeFromOwner := func(bool) error { return nil } // a transaction reads before it writes
+		if owner.UID != "" && owner.UID != uid {
 			store.CountRead(ctx, 1)
-			theirs, err := s.subscriptionsIn(tx, owner.UID)
+			take, last, err := s.unsubscribe(ctx, tx, owner.UID,
+				func(s store.Subscription) bool { return s.Endpoint == sub.Endpoint })
 			if err != nil {
 				return err
 			}
-			keeps, _ = store.WithoutSubscriptions(theirs,
-				func(s store.Subscription) bool { return s.Endpoint == sub.Endpoint })
-		}
-		// A transaction reads before it writes.
-		if moves {
-			if err := s.setSubscriptions(tx, owner.UID, keeps, nil); err != nil {
-				return err
+			if last {
+				bereft = owner.UID
 			}
+			takeFromOwner = take
+		}
+		if err := takeFromOwner(false); err != nil {
+			return err
 		}
 		if err := s.setSubscriptions(tx, uid, kept, removed); err != nil {
 			return err
+		}
+		if !u.Push {
+			if err := s.setPush(tx, uid, true); err != nil {
+				return err
+			}
 		}
 		if owner.UID == uid {
 			return nil
 		}
 		return tx.Set(endpoint, endpointDoc{UID: uid})
 	})
+	return bereft, err
 }
 
 // Subscriptions implements store.Subscriptions.
@@ -101,19 +107,55 @@ func (s *Store) Subscriptions(ctx context.Context, uid string) ([]store.Subscrip
 }
 
 // Unsubscribe implements store.Subscriptions.
-func (s *Store) Unsubscribe(ctx context.Context, uid string, drop func(store.Subscription) bool) error {
+func (s *Store) Unsubscribe(ctx context.Context, uid string, drop func(store.Subscription) bool) (last bool,
+	err error) {
 	store.CountRead(ctx, 1)
-	return s.transact(ctx, func(tx *firestore.Transaction) error {
-		list, err := s.subscriptionsIn(tx, uid)
-		if err != nil {
+	err = s.transact(ctx, func(tx *firestore.Transaction) error {
+		var write func(bool) error
+		if write, last, err = s.unsubscribe(ctx, tx, uid, drop); err != nil {
 			return err
 		}
-		kept, removed := store.WithoutSubscriptions(list, drop)
-		if len(removed) == 0 {
-			return nil
+		return write(true)
+	})
+	return last, err
+}
+
+// unsubscribe reads what it takes to remove subscriptions of a user. write removes them, and their endpoints if the
+// argument is set.
+func (s *Store) unsubscribe(ctx context.Context, tx *firestore.Transaction, uid string,
+	drop func(store.Subscription) bool) (write func(endpoints bool) error, last bool, err error) {
+
+	list, err := s.subscriptionsIn(tx, uid)
+	if err != nil {
+		return nil, false, err
+	}
+	kept, removed := store.WithoutSubscriptions(list, drop)
+	if len(removed) == 0 {
+		return func(bool) error { return nil }, false, nil
+	}
+	var u userDoc // a user who does not exist has no flag
+	if last = len(kept) == 0; last {
+		store.CountRead(ctx, 1)
+		if _, err := getIn(tx, s.doc(colUsers, uid), &u); err != nil {
+			return nil, false, err
+		}
+	}
+	return func(endpoints bool) error {
+		if !endpoints {
+			removed = nil
+		}
+		if u.Push {
+			if err := s.setPush(tx, uid, false); err != nil {
+				return err
+			}
 		}
 		return s.setSubscriptions(tx, uid, kept, removed)
-	})
+	}, last, nil
+}
+
+// setPush records whether a user, who exists, has subscriptions.
+func (s *Store) setPush(tx *firestore.Transaction, uid string, push bool) error {
+	return tx.Update(s.doc(colUsers, uid), []firestore.Update{{Path: "push", Value: push}})
 }
 
 // setSubscriptions stores the subscriptions of uid, and deletes the endpoints that they do not have anymore.

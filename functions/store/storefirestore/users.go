@@ -18,7 +18,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/useragent"
 )
 
-// userDoc is users/{uid}. The realtime service reads disabled, valid_after, ended and blocked to fill a gate. A field
+// userDoc is users/{uid}. The realtime service reads what a gate consists of. A field
 // by which lists are sorted is always written: a document without it would be missing from the list.
 type userDoc struct {
 	Username      string      `firestore:"username"`
@@ -46,6 +46,8 @@ type userDoc struct {
 	SignIns    []chat.Micros `firestore:"sign_ins"`
 	SignedOut  []chat.Micros `firestore:"signed_out,omitempty"`
 	Devices    []deviceDoc   `firestore:"devices,omitempty"`
+
+	Push bool `firestore:"push,omitempty"`
 }
 
 // deviceDoc is a store.Device in userDoc.
@@ -82,7 +84,7 @@ func docOf(u store.User) userDoc {
 		Disabled: u.Disabled, Blocked: u.Blocked, ErasingAt: u.ErasingAt,
 		Email: u.Email, EmailVerified: u.EmailVerified, EmailAt: u.EmailAt,
 		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns, SignedOut: u.SignedOut,
-		Devices: deviceDocs(u.Devices),
+		Devices: deviceDocs(u.Devices), Push: u.Push,
 		Renamed: u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
 }
 
@@ -92,7 +94,7 @@ func (d userDoc) user(uid string) store.User {
 		Admin:        d.Admin, Disabled: d.Disabled, Blocked: d.Blocked, ErasingAt: d.ErasingAt,
 		Email: d.Email, EmailVerified: d.EmailVerified, EmailAt: d.EmailAt,
 		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns, SignedOut: d.SignedOut,
-		Devices: devicesOf(d.Devices),
+		Devices: devicesOf(d.Devices), Push: d.Push,
 		Renamed: d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
 }
 

@@ -77,6 +77,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"choices of erased people", testChoicesErased},
 		{"subscriptions", testSubscriptions},
 		{"subscriptions that move", testSubscriptionsMove},
+		{"records of subscriptions", testPush},
 		{"subscriptions at once", testSubscriptionsAtOnce},
 		{"subscriptions of erased people", testSubscriptionsErased},
 		{"erase", testErase},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
@@ -109,7 +110,8 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("people watched per user | %d in %d h |", number(sessions, "defaultWatched"),
 				every(time.Hour, sessions, "watchedFor")),
 			fmt.Sprintf("frames per socket | %s |", rate(rates.Frames)),
-			fmt.Sprintf("`watch` | %s, %s |", rate(rates.Typing), rate(rates.Watches)),
+			fmt.Sprintf("`watch`, `looking` | %s, %s, %s |", rate(rates.Typing), rate(rates.Watches), rate(rates.Looking)),
+			fmt.Sprintf("`going_away` when it is %d s old", secs(wire.BackgroundFor)),
 			fmt.Sprintf("foreign frames) | %s |", rate(rates.Strikes)),
 			fmt.Sprintf("events per socket | %d |", wire.MaxUnacked),
 			fmt.Sprintf("sockets per user | %d, without", number(sessions, "PerUser")),
@@ -203,6 +205,14 @@ func TestLimits(t *testing.T) {
 			"(at most "+thousands(number("functions/api", "maxReplay"))+")",
 			fmt.Sprintf("or %d s have passed", every(time.Second, "realtime/server", "readyAfter")),
 		),
+		12: {
+			fmt.Sprintf("conversation for %d s and publishes", secs(away.Gather)),
+			fmt.Sprintf("per conversation and recipient in %d s", secs(away.Every)),
+			fmt.Sprintf("events of at most %s conversations", thousands(away.Waiting)),
+			fmt.Sprintf("could not publish within %d s", secs(away.Expire)),
+			fmt.Sprintf("not acknowledged within %d s", every(time.Second, sessions, "lateAfter")),
+			fmt.Sprintf("queued up to %d min before", every(time.Minute, sessions, "lateSpan")),
+		},
 		9: {
 			fmt.Sprintf("exit within %.1f s", float64(number(program, "endWithin"))/float64(time.Second)),
 			// Sessions.Drain closes what is left after three quarters of its time.

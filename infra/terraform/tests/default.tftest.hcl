@@ -65,7 +65,7 @@ run "default" {
   }
 
   assert {
-    condition     = one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "INTERNAL_CALLERS"]) == "chat-me@acme-chat.iam.gserviceaccount.com,chat-admin@acme-chat.iam.gserviceaccount.com,chat-persist@acme-chat.iam.gserviceaccount.com"
+    condition     = one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == "INTERNAL_CALLERS"]) == "chat-me@acme-chat.iam.gserviceaccount.com,chat-admin@acme-chat.iam.gserviceaccount.com,chat-persist@acme-chat.iam.gserviceaccount.com,chat-notify@acme-chat.iam.gserviceaccount.com"
     error_message = "Only the functions me and admin may call realtime's internal routes."
   }
 

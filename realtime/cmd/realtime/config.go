@@ -37,6 +37,7 @@ type config struct {
 	redisIAM         bool
 	replicaWait      time.Duration
 	topic            string
+	notifyTopic      string
 	clientDir        string
 	internalCallers  []string
 	internalAudience string
@@ -133,6 +134,8 @@ var settings = env.Settings[config]{
 		Read:  func(c *config, v string) error { c.placeHeader = v; return nil }},
 	{Name: "TOPIC", Default: "delivery-acks", About: "Pub/Sub topic for delivered messages",
 		Read: func(c *config, v string) error { c.topic = v; return nil }},
+	{Name: "NOTIFY_TOPIC", Default: "notify", About: "Pub/Sub topic for messages to people who are away",
+		Read: func(c *config, v string) error { c.notifyTopic = v; return nil }},
 	{Name: "CLIENT_DIR", Default: "/client", About: "folder of the built web client",
 		Read: func(c *config, v string) error { c.clientDir = v; return nil }},
 	{Name: "INTERNAL_CALLERS",

@@ -1,6 +1,6 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
-// disabled (bool), valid_after (microseconds or a timestamp), ended and signed_out (arrays of microseconds) and blocked
-// (array of uids), and who has written to whom from conversations/{id}, with the field writers (array of uids). A user
+// disabled and push (bool), valid_after (microseconds or a timestamp), ended and signed_out (arrays of microseconds) and
+// blocked (array of uids), and who has written to whom from conversations/{id}, with the field writers (array of uids). A user
 // without a document does not exist.
 package gatefirestore
 
@@ -90,6 +90,7 @@ func fromDocument(data map[string]any) gate.Gate {
 		g.ValidAfter = v.UTC()
 	}
 	g.Blocked = texts(data["blocked"])
+	g.Push, _ = data["push"].(bool)
 	g.Ended, g.SignedOut = times(data["ended"]), times(data["signed_out"])
 	return g
 }

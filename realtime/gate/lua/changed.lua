@@ -7,13 +7,14 @@ local valid_after = ARGV[3] -- microseconds
 local ended       = ARGV[4] -- JSON array of sign-in times in seconds
 local blocked     = ARGV[5] -- JSON array of uids
 local signed_out  = ARGV[6] -- JSON array of sign-in times in seconds
-local expire_ms   = ARGV[7]
-local channel     = ARGV[8]
-local uid         = ARGV[9]
+local push        = ARGV[7] -- "1" or "0"
+local expire_ms   = ARGV[8]
+local channel     = ARGV[9]
+local uid         = ARGV[10]
 
 redis.call('DEL', gate_key)
 redis.call('HSET', gate_key, 'exists', exists, 'disabled', disabled, 'valid_after', valid_after, 'ended', ended,
-  'blocked', blocked, 'signed_out', signed_out)
+  'blocked', blocked, 'signed_out', signed_out, 'push', push)
 redis.call('PEXPIRE', gate_key, expire_ms)
 redis.call('PUBLISH', channel, uid)
 return 1

@@ -1,15 +1,17 @@
 -- enqueue puts a message into its recipient's inbox, once. It returns {result, accepted_at}, where result is one of
 -- queued, again (with the time of the first send), id_reused, no_gate, unknown, unavailable, held, full, stranger.
--- Unless the result is queued, it creates nothing.
-local gate_key    = KEYS[6]            -- hash: exists, disabled ("1" or "0"), blocked (JSON array of uids)
-local from        = ARGV[4]           -- sender
+-- Unless the result is queued, it creates nothing. After queued comes 'away' if the recipient should be notified of the
+-- message: a device is registered for push, and nobody looks at any.
+local gate_key     = KEYS[6]          -- hash: exists, disabled, push ("1" or "0"), blocked (JSON array of uids)
+local presence_key = KEYS[7]          -- sorted set: instance -> when its lease expires, ms, and 0.5 more if one looks
+local from         = ARGV[4]          -- sender
 local message_id  = ARGV[5]
-local digest      = ARGV[6]           -- of the fields that the sender chose
-local event       = ARGV[7]           -- JSON
-local at          = ARGV[8]           -- the same as in event
-local accepted_at = ARGV[9]           -- the same as in event
-local held        = ARGV[10] == '1'    -- a limit of the sender is reached: accept only a message that waits already
-local first       = ARGV[11] == '1'    -- the caller does not know that the sender has written to the recipient
+local digest       = ARGV[6]          -- of the fields that the sender chose
+local event        = ARGV[7]          -- JSON
+local at           = ARGV[8]          -- the same as in event
+local accepted_at  = ARGV[9]          -- the same as in event
+local held         = ARGV[10] == '1'  -- a limit of the sender is reached: accept only a message that waits already
+local first        = ARGV[11] == '1'  -- the caller does not know that the sender has written to the recipient
 -- Constants: check_gate (whether there are gates), waits (whether callers wait for a replica), and the limits of the
 -- messages that wait in this inbox, and of their bytes: of all (max_all, max_all_bytes), of this sender (max_from), and
 -- of this sender as long as the recipient has not written to them (max_stranger). Each limit of bytes admits one message
@@ -35,13 +37,24 @@ if record then
   commit(false)
 end
 
+local push = false
 if check_gate then
-  local gate = redis.call('HMGET', gate_key, 'exists', 'blocked', 'disabled')
+  local gate = redis.call('HMGET', gate_key, 'exists', 'blocked', 'disabled', 'push')
   if not gate[1] then return {'no_gate', ''} end
   if gate[1] ~= '1' then return {'unknown', ''} end
   if gate[3] == '1' or gate[2] and string.find(gate[2], '"' .. from .. '"', 1, true) then
     return {'unavailable', ''}
   end
+  push = gate[4] == '1' and string.sub(digest, 1, 1) ~= '~' -- the digest of a change begins with ~
+end
+
+-- looks reports whether somebody looks at a device of the recipient.
+local function looks()
+  local leases = redis.call('ZRANGEBYSCORE', presence_key, whole(now_ms), '+inf', 'WITHSCORES')
+  for i = 2, #leases, 2 do
+    if tonumber(leases[i]) % 1 > 0 then return true end
+  end
+  return false
 end
 
 if held then return {'held', ''} end
@@ -72,4 +85,4 @@ queue(field, event, digest .. ' ' .. accepted_at .. ' ' .. #event .. ' ' .. at)
 if first then know(from, 2) end
 trim_sometimes()
 commit(true)
-return {'queued', accepted_at}
+return {'queued', accepted_at, push and not looks() and 'away' or ''}

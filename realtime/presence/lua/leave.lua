@@ -1,5 +1,5 @@
 -- leave deletes an instance's lease. Watchers receive "off" and look up the state a moment later.
-local presence_key = KEYS[1] -- sorted set: instance -> when its lease expires, ms
+local presence_key = KEYS[1] -- sorted set: instance -> when its lease expires, ms; see join
 local seen_key     = KEYS[2] -- string: when the user was last seen, microseconds
 local instance     = ARGV[1]
 local keep_seen_ms = ARGV[2]

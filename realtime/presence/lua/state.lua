@@ -1,13 +1,13 @@
 -- state returns {1 if the user is connected to an instance, else 0; ms until the last lease expires; last seen or '';
 -- whom the user has blocked, as JSON, or '' if Redis does not have the gate}.
-local presence_key = KEYS[1] -- sorted set: instance -> when its lease expires, ms
+local presence_key = KEYS[1] -- sorted set: instance -> when its lease expires, ms; see join
 local seen_key     = KEYS[2] -- string: when the user was last seen, microseconds
 local gate_key     = KEYS[3] -- hash: the gate of the user
 
 local clock = redis.call('TIME')
 local now_ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local newest = redis.call('ZREVRANGE', presence_key, 0, 0, 'WITHSCORES')
-local left = newest[2] and tonumber(newest[2]) - now_ms or 0
+local left = newest[2] and math.floor(tonumber(newest[2])) - now_ms or 0
 local seen = redis.call('GET', seen_key)
 local blocked = redis.call('HGET', gate_key, 'blocked')
 return {left > 0 and 1 or 0, math.max(left, 0), seen or '', blocked or ''}

@@ -45,6 +45,7 @@ type Rig struct {
 	Mini      *miniredis.Miniredis
 	Gates     *Gates
 	Published *Published
+	Notified  *Notified
 
 	// Retries is how often an instance repeats a command whose connection to Redis breaks, without a pause. With 0, such
 	// a command fails at once, so that tests meet this failure more often than production does. With PoolSize, it meets a
@@ -66,7 +67,7 @@ func New(t testing.TB, uids ...string) *Rig {
 	t.Helper()
 	mini := miniredis.NewMiniRedis()
 	mini.ClockTTL(true)
-	r := &Rig{Mini: mini, Gates: NewGates(), Published: &Published{}, t: t}
+	r := &Rig{Mini: mini, Gates: NewGates(), Published: &Published{}, Notified: &Notified{}, t: t}
 	for _, uid := range uids {
 		r.Gates.Set(uid, gate.Gate{Exists: true})
 	}
@@ -118,7 +119,7 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 	}
 	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: PoolSize, MaxRetries: retries, MinRetryBackoff: -1,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
-	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Verifier: verifier, Services: Services{},
+	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Notify: r.Notified, Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
 		Config:  server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"},
 		Inboxes: inbox.Options{Limits: inbox.Generous()}}
