@@ -33,7 +33,7 @@ export function browserPlatform(): Platform {
     tabs: browserTabs(),
     page: browserPage(),
     notes,
-    notifier: browserNotifier(),
+    notifier: browserNotifier(notes),
     report(what, cause) {
       console.warn(what, cause ?? "");
     },

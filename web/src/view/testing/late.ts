@@ -46,6 +46,12 @@ const page = {
   },
 };
 
+const notes = {
+  get: (key: string) => localStorage.getItem(key),
+  set: (key: string, value: string) => localStorage.setItem(key, value),
+  remove: (key: string) => localStorage.removeItem(key),
+};
+
 /** Where the fake user is signed in. Times in µs. */
 const ago = (hours: number): number => (Date.now() - hours * 3_600_000) * 1000;
 let devices = [
@@ -83,7 +89,7 @@ export function lateParts(
     conversations,
     connection,
     userOf: (uid, user) => ({ ...user, uid }),
-    platform: { clock, page, report: (what, why) => console.error(what, why) },
+    platform: { clock, page, notes, report: (what, why) => console.error(what, why) },
     archive: {
       saved: async () => [],
       async users(query, cursor) {
