@@ -172,6 +172,19 @@ export interface PushSubscribed {
   readonly key: string;
 }
 
+/** A notification that the service worker shows. */
+export interface Notice {
+  /** As for {@link Notifier.show}. A later notification with the same tag replaces it. */
+  readonly tag: string;
+  readonly title: string;
+  readonly body: string;
+  readonly data: { readonly account: string; readonly conversation: string; readonly keys: readonly string[] };
+}
+
+export interface ShownNotice extends Notice {
+  close(): void;
+}
+
 /** Web Push. Pushes are handled by the service worker. */
 export interface Push {
   /** Returns the subscription, or null if there is none. */
@@ -180,6 +193,10 @@ export interface Push {
   subscribe(key: string): Promise<PushSubscribed>;
   /** Ends the subscription, if there is one. Its push service rejects pushes from then on. Never rejects. */
   unsubscribe(): Promise<void>;
+  /** Shows a notification. `picture` is shown beside it. `silent`: without a sound. */
+  show(notice: Notice, options: { readonly picture: Blob | null; readonly silent: boolean }): Promise<void>;
+  /** Returns the notifications that the service worker shows. */
+  shown(): Promise<readonly ShownNotice[]>;
 }
 
 export interface Platform {

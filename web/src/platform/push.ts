@@ -1,5 +1,5 @@
 /** {@link Push} of a real browser, in a page or in the service worker. */
-import type { Push, PushSubscribed } from "./platform";
+import type { Push, PushSubscribed, ShownNotice } from "./platform";
 
 /** Returns null if the browser has no Web Push. `registration` returns the registration of the service worker, if any. */
 export function browserPush(registration = currentRegistration): Push | null {
@@ -25,8 +25,41 @@ export function browserPush(registration = currentRegistration): Push | null {
         // The server removes it when its push service has forgotten it.
       }
     },
+    async show({ tag, title, body, data }, { picture, silent }) {
+      const icon = picture ? await dataAddress(picture).catch(() => "") : "";
+      const options = { tag, body, data, silent, renotify: !silent, ...(icon === "" ? {} : { icon }) };
+      await (await registration())?.showNotification(title, options);
+    },
+    async shown() {
+      return ((await (await registration())?.getNotifications()) ?? []).map(readNotice);
+    },
   };
   return push;
+}
+
+function readNotice(shown: Notification): ShownNotice {
+  const { account, conversation, keys } = (shown.data ?? {}) as Readonly<Record<string, unknown>>;
+  return {
+    tag: shown.tag,
+    title: shown.title,
+    body: shown.body,
+    data: {
+      account: typeof account === "string" ? account : "",
+      conversation: typeof conversation === "string" ? conversation : "",
+      keys: Array.isArray(keys) ? keys.filter((key) => typeof key === "string") : [],
+    },
+    close: () => shown.close(),
+  };
+}
+
+/** Returns an address that contains a picture. A notification cannot show the blobs of a worker. */
+function dataAddress(blob: Blob): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result as string);
+    reader.onerror = () => reject(reader.error ?? new Error("the picture cannot be read"));
+    reader.readAsDataURL(blob);
+  });
 }
 
 async function currentRegistration(): Promise<ServiceWorkerRegistration | undefined> {

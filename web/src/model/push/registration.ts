@@ -8,11 +8,12 @@ import { CONFIG_NOTE } from "../../net/config";
 import { SIGN_IN_NOTE } from "../../net/passwordIdentity";
 import { deletePush, pushKey, putPush } from "../../net/push";
 import { PUSHED_NOTE } from "../../platform/notify";
-import type { Push } from "../../platform/platform";
+import type { Cancel, Push } from "../../platform/platform";
 import { browserPush } from "../../platform/push";
 import type { LateParts } from "../interface/late";
 import { type Readable, Value } from "../observable";
 import type { PushRow } from "../store/rows";
+import { closeRead } from "./notice";
 
 /** `failed`: the push service or the server refused, or cannot be reached. */
 export type PushState = "unsupported" | "off" | "pending" | "on" | "failed";
@@ -21,6 +22,9 @@ export type PushState = "unsupported" | "off" | "pending" | "on" | "failed";
 const REPEAT_MS = 6 * 24 * 3_600_000;
 /** A browser that refuses is not asked again sooner than this, unless the user wants it. */
 const RETRY_MS = 10 * 60_000;
+
+/** How long changes are gathered before notifications are closed. */
+const CLOSE_AFTER_MS = 500;
 
 export const NO_PUSH: PushRow = { name: "push", endpoint: "", key: "", preview: true, at: 0, signIn: "", config: "" };
 
@@ -33,6 +37,9 @@ export class PushRegistration {
   /** The last piece of work. They run one after another. */
   private last: Promise<void> = Promise.resolve();
   private wanted = false;
+  /** That of the subscription that this page knows to be the user's. */
+  private endpoint = "";
+  private closing: Cancel | null = null;
   private failedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: LateParts, push: Push | null = browserPush()) {
@@ -42,7 +49,12 @@ export class PushRegistration {
     const { platform } = parts;
     // The worker needs the present sign-in once no page is used.
     this.cancels.push(platform.page.onVisible((visible) => void (visible || this.keep())));
+    this.cancels.push(
+      parts.store.onChange(() => this.closeLater()),
+      () => this.closing?.(),
+    );
     parts.onStop(() => this.stop());
+    this.closeLater();
     this.read().then(
       ({ row }) => this.previewValue.set(row.preview),
       (err: unknown) => platform.report("the registration for pushes could not be read", err),
@@ -100,9 +112,21 @@ export class PushRegistration {
     await this.keep();
   }
 
+  /** The sign-in has ended, or another account took over. The server ends the registration with the sign-in. */
   private stop(): void {
     this.wanted = false;
     for (const cancel of this.cancels) cancel();
+    void this.run(async (push) => {
+      if (this.endpoint !== "" && (await push.subscription())?.endpoint === this.endpoint) await push.unsubscribe();
+    });
+  }
+
+  /** Closes the notifications of messages that were read, a moment after something has changed. */
+  private closeLater(): void {
+    this.closing ??= this.parts.platform.clock.after(CLOSE_AFTER_MS, () => {
+      this.closing = null;
+      void this.run(async (push) => closeRead(push, this.parts.store, this.parts.uid));
+    });
   }
 
   private async register(push: Push): Promise<void> {
@@ -113,15 +137,22 @@ export class PushRegistration {
     if (device === "" || signIn === "") return;
     let { key } = row;
     let subscription = await push.subscription();
-    if (!subscription || key === "" || (subscription.key !== "" && subscription.key !== key)) {
+    // A subscription that is not in the row was made for another account of this browser, which must not get our pushes.
+    if (
+      !subscription ||
+      subscription.endpoint !== row.endpoint ||
+      (subscription.key !== "" && subscription.key !== key)
+    ) {
       key = await pushKey(http);
-      if (subscription?.key !== key) subscription = await push.subscribe(key);
+      subscription = await push.subscribe(key);
     }
+    this.endpoint = subscription.endpoint;
     const now = platform.clock.now();
     const known = row.endpoint === subscription.endpoint && sameSignIn(row.signIn, signIn);
     const preview = this.previewValue.get();
     // A row whose `at` is 0 has a choice that the server does not know.
     const due = !known || row.at === 0 || Math.abs(now - row.at) > REPEAT_MS;
+    if (!this.wanted) return;
     if (due) await putPush(http, device, subscription, preview);
     const config = platform.notes.get(CONFIG_NOTE) ?? "";
     if (due || row.signIn !== signIn || row.config !== config)

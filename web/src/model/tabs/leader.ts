@@ -59,7 +59,7 @@ interface Follower {
  * Name of the lock and of the channel. It contains the version of the database: tabs of another version of this program
  * work on another database, so they need a leader of their own.
  */
-function tabsName(uid: string): string {
+export function tabsName(uid: string): string {
   return `${databaseName(uid)}:${SHAPE.version}`;
 }
 
