@@ -51,6 +51,7 @@ const LAYERS = {
   model: ["platform", "protocol", "net"],
   text: [],
   view: ["model", "text"],
+  worker: ["platform", "net", "model", "text"],
 };
 
 /** A module that any folder may import: the folding rule of names, by which the model searches. */

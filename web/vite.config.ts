@@ -30,7 +30,7 @@ export default defineConfig({
           groups: [
             {
               name: "app",
-              test: /src\/(view\/App|view\/parts\/(Ticks|Badge|AdminBadge|Avatar)|view\/n(ames|extFrame)|model\/create)\.(svelte|ts)$/,
+              test: /src\/(view\/App|view\/parts\/(Ticks|Badge|AdminBadge|Avatar)|view\/n(ames|extFrame)|text\/shownName|model\/create)\.(svelte|ts)$/,
             },
           ],
         },

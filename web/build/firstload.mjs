@@ -3,7 +3,7 @@
 // time. The service worker's own script runs beside the page, so it is printed and not counted. No screen listed here
 // needs what the worker caches for later. e2e/firstload.spec.ts checks the same limit against the requests of a
 // browser.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 const signedIn = ["src/model/chat/open.ts", "src/view/shell/Shell.svelte"];
@@ -32,6 +32,7 @@ const LATER = [
   "src/view/conversation/Details.svelte",
   "src/view/conversation/formatting.ts", // when a message may contain a link or formatting
   "src/view/settings/Settings.svelte",
+  "src/view/notifications/push.ts", // once notifications are allowed and the page is connected
   "src/view/conversation/touched.ts", // when the user does more than type, has scrolled up, or sees somebody with a picture; on touch screens after a conversation is open
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
@@ -42,6 +43,9 @@ const LATER = [
   "src/platform/memory.ts", // in browsers that deny storage
   "src/platform/overlay.ts", // on full disks
 ];
+
+/** The limit of what the service worker loads when a push arrives, in bytes. */
+const WORKER = 30_000;
 
 const dist = new URL("../dist/", import.meta.url);
 const manifest = JSON.parse(readFileSync(new URL("manifest.build.json", dist), "utf8"));
@@ -83,6 +87,13 @@ for (const [screen, { limit, imports }] of Object.entries(SCREENS)) {
     );
 }
 console.log(`${String(gzipped("service-worker.js")).padStart(7)}  service-worker.js, beside the page\n`);
+for (const file of readdirSync(new URL("assets/", dist)).filter((name) => /^push-[0-9a-f]{8}\.js$/.test(name))) {
+  const size = gzipped(`assets/${file}`);
+  console.log(
+    `${String(size).padStart(7)}  ${file}, which the service worker loads when a push arrives (limit ${WORKER})\n`,
+  );
+  if (size > WORKER) faults.push(`${file} is ${size - WORKER} bytes above its limit.`);
+}
 
 const listed = new Set([...Object.values(SCREENS).flatMap(({ imports }) => imports), ...LATER]);
 for (const key of Object.keys(manifest)) {

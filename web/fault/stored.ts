@@ -3,7 +3,7 @@ import { IDBFactory } from "fake-indexeddb";
 import type { Database, Row } from "../src/platform/database";
 import { openIndexed } from "../src/platform/indexed";
 import { FakePlatform } from "../src/platform/testing/fake";
-import { unreadOf } from "../src/model/chat/conversationList";
+import { unreadOf } from "../src/model/store/readMarks";
 import { ALL, type MessageRow, type Queued, SHAPE, type StoredMessage } from "../src/model/store/rows";
 import { databaseName, LocalStore } from "../src/model/store/store";
 import type { ReadTx } from "../src/model/store/tx";

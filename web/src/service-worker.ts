@@ -3,10 +3,13 @@
  * model stores the messages. Each build has its own version. It is installed beside the current one and becomes active
  * only after every tab is closed or the user chooses "Reload", so that one version never sees the files of another.
  *
- * Built by build/service-worker.ts, which fills in the two constants.
+ * Built by build/service-worker.ts, which fills in the constants.
  */
+import type { PushHandlers } from "./worker/push";
+
 declare const __VERSION__: string;
 declare const __FILES__: readonly string[];
+declare const __PUSH__: string;
 
 // The type library only knows workers in general.
 const worker = self as unknown as ServiceWorkerGlobalScope;
@@ -16,7 +19,11 @@ const cacheName = PREFIX + __VERSION__;
 /** The page that answers every address of the client. */
 const PAGE = "/";
 
-worker.addEventListener("install", (event) => event.waitUntil(install()));
+worker.addEventListener("install", (event) => {
+  // A worker may load later only what it has loaded by the end of its installation.
+  pushHandlers();
+  event.waitUntil(install());
+});
 worker.addEventListener("activate", (event) => event.waitUntil(activate()));
 
 worker.addEventListener("message", (event) => {
@@ -36,7 +43,14 @@ worker.addEventListener("fetch", (event) => {
     event.respondWith(answer(url.pathname, request));
 });
 
-// For notifications that a page may not show itself (Chrome for Android). The tag begins with the uid of the other user.
+worker.addEventListener("push", (event) => {
+  event.waitUntil(pushHandlers().deliver(worker.registration, event.data?.text() ?? null, focused));
+});
+worker.addEventListener("pushsubscriptionchange", (event) => {
+  (event as ExtendableEvent).waitUntil(pushHandlers().renew(worker.registration));
+});
+
+// A notification of a push, or of a page that may not show it itself (Chrome for Android). The tag begins with the uid of the other user.
 worker.addEventListener("notificationclick", (event) => {
   event.notification.close();
   event.waitUntil(
@@ -46,6 +60,19 @@ worker.addEventListener("notificationclick", (event) => {
     ),
   );
 });
+
+/** Loads src/worker/push.ts. The worker starts without it, because each navigation may start the worker. */
+function pushHandlers(): PushHandlers {
+  const scope = worker as unknown as { phoenixPush?: PushHandlers };
+  if (!scope.phoenixPush) worker.importScripts(__PUSH__);
+  if (!scope.phoenixPush) throw new Error("the handlers of pushes could not be loaded");
+  return scope.phoenixPush;
+}
+
+async function focused(): Promise<boolean> {
+  const pages = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
+  return pages.some((page) => page.focused);
+}
 
 async function install(): Promise<void> {
   const cache = await caches.open(cacheName);

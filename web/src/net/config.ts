@@ -16,7 +16,8 @@ export interface Config {
   readonly identity: IdentityConfig;
 }
 
-const NOTE = "phoenix.config";
+/** The note that has the last configuration. */
+export const CONFIG_NOTE = "phoenix.config";
 const TIMEOUT_MS = 10_000;
 /** Requests to load the configuration again are ignored for this long after a load. */
 const RELOAD_MS = 60_000;
@@ -32,7 +33,7 @@ export class ConfigSource {
   constructor(platform: Platform, onLoaded: (config: Config) => void = () => undefined) {
     this.platform = platform;
     this.onLoaded = onLoaded;
-    this.known = parse(platform.notes.get(NOTE) ?? "", platform.page.origin);
+    this.known = parse(platform.notes.get(CONFIG_NOTE) ?? "", platform.page.origin);
   }
 
   /**
@@ -80,7 +81,7 @@ export class ConfigSource {
     if (!config) throw new ApiProblem(503, "unavailable", "");
     this.known = config;
     this.loadedAt = this.platform.clock.now();
-    notes.set(NOTE, answer.body);
+    notes.set(CONFIG_NOTE, answer.body);
     this.onLoaded(config);
     return config;
   }

@@ -39,6 +39,8 @@ export interface Hello {
   readonly token: string;
   readonly device: string;
   readonly cursor: string;
+  readonly looking?: boolean;
+  readonly background?: boolean;
 }
 
 /** From the construction to the welcome. */

@@ -11,7 +11,8 @@ import { IdentityToolkit, type Problems, Refused, type SignIn } from "./identity
 import type * as Forms from "./passwordForms";
 import { ApiProblem } from "./problem";
 
-const NOTE = "phoenix.sign-in";
+/** The note that has the sign-in. */
+export const SIGN_IN_NOTE = "phoenix.sign-in";
 /** A token that expires sooner than this is replaced before it is used. */
 const MARGIN_MS = 30_000;
 const REFRESH_PROBLEMS: Problems = { TOO_MANY_ATTEMPTS_TRY_LATER: ["too_many"] };
@@ -49,7 +50,7 @@ export class PasswordIdentity implements Identity {
 
   signOut(): void {
     this.unstored = null;
-    this.platform.notes.remove(NOTE);
+    this.platform.notes.remove(SIGN_IN_NOTE);
   }
 
   async reauthenticate(password: string): Promise<string | null> {
@@ -153,15 +154,15 @@ export class PasswordIdentity implements Identity {
   }
 
   private current(): SignIn | null {
-    return this.unstored ?? read(this.platform.notes.get(NOTE));
+    return this.unstored ?? read(this.platform.notes.get(SIGN_IN_NOTE));
   }
 
   /** Stores a sign-in that the server has just confirmed. */
   private save(signIn: SignIn): void {
     this.confirmed = Promise.resolve();
     const text = JSON.stringify(signIn);
-    this.platform.notes.set(NOTE, text);
-    this.unstored = this.platform.notes.get(NOTE) === text ? null : signIn;
+    this.platform.notes.set(SIGN_IN_NOTE, text);
+    this.unstored = this.platform.notes.get(SIGN_IN_NOTE) === text ? null : signIn;
   }
 }
 

@@ -1,7 +1,13 @@
 /** Notifications and the app badge. */
-import type { Notifier, NotifyPermission } from "./platform";
+import type { Notes, Notifier, NotifyPermission } from "./platform";
 
-export function browserNotifier(): Notifier {
+/**
+ * The note that has the account whose pushes come to this browser. The service worker shows them, so it also shows the
+ * notifications of pages: two about one conversation replace each other only then.
+ */
+export const PUSHED_NOTE = "phoenix.push";
+
+export function browserNotifier(notes: Notes): Notifier {
   const supported = typeof Notification !== "undefined";
   const now = (): NotifyPermission => {
     if (!supported) return "unsupported";
@@ -30,9 +36,10 @@ export function browserNotifier(): Notifier {
       }
       return now();
     },
-    show({ account, title, body, tag, silent, onOpen }) {
+    show({ account, about, title, body, tag, silent, onOpen }) {
       if (now() !== "granted") return;
       try {
+        if (notes.get(PUSHED_NOTE) === account) throw new Error("the worker shows it");
         const shown = new Notification(title, { body, tag, silent });
         own.set(tag, { notification: shown, account });
         shown.onclick = () => {
@@ -43,7 +50,7 @@ export function browserNotifier(): Notifier {
       } catch {
         // Chrome for Android shows notifications from service workers only.
         void navigator.serviceWorker?.ready
-          .then((worker) => worker.showNotification(title, { body, tag, silent, data: { account } }))
+          .then((worker) => worker.showNotification(title, { body, tag, silent, data: { account, ...about } }))
           .catch(() => undefined);
       }
     },

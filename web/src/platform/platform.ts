@@ -145,10 +145,11 @@ export interface Notifier {
   ask(): Promise<NotifyPermission>;
   /**
    * Shows a notification. A later one with the same tag replaces it. `account` is the uid of its addressee. The tag begins
-   * with the uid of the other user, up to a slash.
+   * with the uid of the other user, up to a slash. `about` has the keys of the messages.
    */
   show(options: {
     account: string;
+    about: { readonly conversation: string; readonly keys: readonly string[] };
     title: string;
     body: string;
     tag: string;
@@ -161,6 +162,41 @@ export interface Notifier {
   /** Removes all notifications, except those for `account` if it is given. */
   withdrawAll(account?: string): void;
   badge(count: number): void;
+}
+
+/** The subscription of this browser at its push service. The keys and `key` are in base64url. */
+export interface PushSubscribed {
+  readonly endpoint: string;
+  readonly keys: { readonly p256dh: string; readonly auth: string };
+  /** Our public key, with which the subscription was made. Empty if the browser does not tell. */
+  readonly key: string;
+}
+
+/** A notification that the service worker shows. */
+export interface Notice {
+  /** As for {@link Notifier.show}. A later notification with the same tag replaces it. */
+  readonly tag: string;
+  readonly title: string;
+  readonly body: string;
+  readonly data: { readonly account: string; readonly conversation: string; readonly keys: readonly string[] };
+}
+
+export interface ShownNotice extends Notice {
+  close(): void;
+}
+
+/** Web Push. Pushes are handled by the service worker. */
+export interface Push {
+  /** Returns the subscription, or null if there is none. */
+  subscription(): Promise<PushSubscribed | null>;
+  /** Subscribes with our public key, in place of another subscription. Rejects if the browser refuses or has no network. */
+  subscribe(key: string): Promise<PushSubscribed>;
+  /** Ends the subscription, if there is one. Its push service rejects pushes from then on. Never rejects. */
+  unsubscribe(): Promise<void>;
+  /** Shows a notification. `picture` is shown beside it. `silent`: without a sound. */
+  show(notice: Notice, options: { readonly picture: Blob | null; readonly silent: boolean }): Promise<void>;
+  /** Returns the notifications that the service worker shows. */
+  shown(): Promise<readonly ShownNotice[]>;
 }
 
 export interface Platform {

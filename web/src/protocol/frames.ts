@@ -99,7 +99,19 @@ export function waits({ type }: Pick<ChatEvent, "type">): boolean {
 }
 
 export type ClientFrame =
-  | { readonly type: "hello"; readonly token: string; readonly device: string; readonly cursor: string }
+  | {
+      readonly type: "hello";
+      readonly token: string;
+      readonly device: string;
+      readonly cursor: string;
+      /** The user works with a window of this device; see `looking` below. */
+      readonly looking?: boolean;
+      /**
+       * A visit that only fetches what waits, while nobody uses the device. It does not join presence, gets no hints, and
+       * ends after a minute at the latest.
+       */
+      readonly background?: boolean;
+    }
   | {
       readonly type: "send";
       readonly id: string;
@@ -122,6 +134,8 @@ export type ClientFrame =
   | { readonly type: "ack"; readonly cursor: string }
   | { readonly type: "read"; readonly conversation: string; readonly at: Micros }
   | { readonly type: "typing"; readonly to: string }
+  /** Whether a window of this device is visible and has the focus. Sent when that changes, not in a background visit. */
+  | { readonly type: "looking"; readonly looking: boolean }
   | { readonly type: "watch"; readonly users: readonly string[] }
   | { readonly type: "token"; readonly token: string }
   | { readonly type: "ping" };

@@ -11,7 +11,7 @@ const LISTS = new Set([join("view", "conversation", "domains.ts")]);
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-const sources = ["model", "net", "platform", "protocol", "view"]
+const sources = ["model", "net", "platform", "protocol", "view", "worker"]
   .flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: "utf8" }).map((f) => join(folder, f)),
   )

@@ -224,7 +224,7 @@ export const en = {
     label: "Notifications",
     title: (n: number, app: string) => `(${n > 99 ? "99+" : n}) ${app}`,
     place: (place: string, app: string) => `${place} · ${app}`,
-    ask: "Should this browser notify you when a message arrives?",
+    ask: "Should this browser notify you when a message arrives, also while the chat is closed?",
     askYes: "Turn on notifications",
     hidden: "New message",
     reacted: (emoji: string, to: string) => `Reacted ${emoji} to “${to}”`,

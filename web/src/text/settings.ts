@@ -38,7 +38,13 @@ const english = {
   themeDark: "Dark",
 
   notifications: "Notifications",
-  notifyOn: "This browser notifies you about new messages while the page is hidden.",
+  notifyOn: "This browser notifies you about new messages, also while the chat is closed.",
+  notifyOpenOnly: "This browser notifies you about new messages while the page is open, but hidden.",
+  notifyNoPush: "It cannot notify you while the chat is closed.",
+  notifyPushFailed:
+    "Notifications while the chat is closed could not be turned on. Check your connection and try again.",
+  notifyText: "Show what a message says",
+  notifyTextHint: "Without this, notifications that arrive while the chat is closed only tell who has written.",
   notifyOff: "This browser does not notify you about new messages.",
   notifyDenied: "Notifications are blocked for this page. Allow them in the browser’s settings for this address.",
   notifyUnsupported: "This browser cannot show notifications.",

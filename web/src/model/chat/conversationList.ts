@@ -10,6 +10,7 @@ import { problemOf } from "../outcome";
 import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import { applyListed } from "../store/history";
+import { unreadOf } from "../store/readMarks";
 import type { RuleContext } from "../store/rules";
 import { ALWAYS, settingKey } from "../store/settings";
 import type { ConversationRow, DraftRow, MessageRow, ReplayRow, SettingRow, UserRow } from "../store/rows";
@@ -324,11 +325,6 @@ async function settingsOf(
     found[kind] = all ? all.get(key) : await tx.setting(key);
   }
   return found;
-}
-
-/** Returns the number of unread messages: those on this device or, if it is higher, the server's count. */
-export function unreadOf(row: ConversationRow): number {
-  return Math.max(row.unread, row.unreadMark >= row.myRead ? row.unreadThere : 0);
 }
 
 function same(a: ConversationSummary, b: ConversationSummary): boolean {

@@ -12,7 +12,7 @@ import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import type { ServerTime } from "../time";
-import { unreadOf } from "./conversationList";
+import { unreadOf } from "../store/readMarks";
 import { TimelineRows } from "./timeline";
 
 export interface WindowParts {

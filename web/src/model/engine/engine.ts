@@ -67,7 +67,7 @@ export class Engine {
       {
         url: (failed) => parts.url(failed),
         token: (fresh) => parts.token(fresh),
-        hello: () => ({ device: this.device, cursor: this.inbound.cursor }),
+        hello: () => ({ device: this.device, cursor: this.inbound.cursor, looking: this.hints.greet() }),
       },
       {
         onState: (state) => handlers.onState(state),
@@ -175,6 +175,11 @@ export class Engine {
 
   typing(to: string): void {
     this.hints.typing(to);
+  }
+
+  /** Reports whether the user works with a window of this device. */
+  look(looking: boolean): void {
+    this.hints.look(looking);
   }
 
   private receive(link: Link, frame: ServerFrame): void {

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
+import { settle } from "../../platform/testing/fake";
 import { BOB, CAROL, LIMITS, NOW, sent, Stage } from "../testing/stage";
 
 let stage: Stage;
@@ -145,4 +146,36 @@ test("presence is reported with the last visit in ms", async () => {
     { uid: CAROL, presence: { online: false, lastSeen: NOW + 1 } },
   ]);
   expect(stage.device.typing).toEqual([]);
+});
+
+describe("whether the user looks at this device", () => {
+  const looked = (): unknown[] => sent(stage.socket, "looking").map((f) => f["looking"]);
+
+  test("is sent when it changes", async () => {
+    await stage.greeted();
+    stage.device.engine.look(true);
+    stage.device.engine.look(true);
+    stage.device.engine.look(false);
+    expect(looked()).toEqual([true, false]);
+  });
+
+  test("is part of the next hello, and is corrected if it changes before the link is ready", async () => {
+    await stage.greeted();
+    stage.device.engine.look(true);
+    const next = await stage.reconnected(true);
+    expect(sent(next, "hello")).toMatchObject([{ looking: true }]);
+    expect(sent(next, "looking")).toEqual([]);
+
+    next.drop(1006);
+    await stage.clock.advance(2_000);
+    const last = stage.socket;
+    last.accept();
+    stage.device.engine.look(false);
+    last.deliver(stage.welcome(true));
+    expect(sent(last, "looking")).toEqual([]);
+    last.deliver({ type: "caught_up", cursor: "e:0-0" });
+    await settle();
+    expect(sent(last, "hello")).toMatchObject([{ looking: true }]);
+    expect(sent(last, "looking")).toMatchObject([{ looking: false }]);
+  });
 });

@@ -1,4 +1,4 @@
-/** Presence and typing hints. Losing one does no harm. */
+/** Presence, typing hints, and whether the user looks at this device. Losing one does no harm. */
 import type { Link } from "../../net/link";
 import type { ServerFrame } from "../../protocol/frames";
 import { validUid } from "../../protocol/chat";
@@ -29,6 +29,9 @@ export class Hints {
   private timer: Cancel | null = null;
   /** A hint made while there was no link. It is sent on the next one if that comes soon. */
   private typingTo: { readonly to: string; readonly at: number } | null = null;
+  private looking = false;
+  /** What the last hello said about that. */
+  private greeted = false;
 
   constructor(parts: EngineParts, handlers: HintHandlers) {
     this.parts = parts;
@@ -39,6 +42,7 @@ export class Hints {
     this.link = link;
     this.watched = "";
     this.sendWatch();
+    if (this.looking !== this.greeted) this.sendLooking();
     const typed = this.typingTo;
     this.typingTo = null;
     if (typed && this.parts.platform.clock.monotonic() - typed.at < TYPING_LASTS_MS) this.typing(typed.to);
@@ -67,6 +71,18 @@ export class Hints {
     else this.typingTo = { to, at: this.parts.platform.clock.monotonic() };
   }
 
+  /** Reports that the user begins to look at this device, or stops. */
+  look(looking: boolean): void {
+    if (looking === this.looking) return;
+    this.looking = looking;
+    this.sendLooking();
+  }
+
+  /** Returns what hello says about {@link look}. The link that it opens is attached later. */
+  greet(): boolean {
+    return (this.greeted = this.looking);
+  }
+
   /** Handles a frame if it is a hint. */
   handle(frame: ServerFrame): void {
     if (frame.type === "typing") this.handlers.onTyping(frame.from);
@@ -77,6 +93,10 @@ export class Hints {
         lastSeen: frame.last_seen === null ? null : Math.round(frame.last_seen / 1000),
       });
     }
+  }
+
+  private sendLooking(): void {
+    this.link?.send({ type: "looking", looking: this.looking });
   }
 
   private sendWatch(): void {

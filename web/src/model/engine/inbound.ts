@@ -14,7 +14,7 @@ import { accepted, applyEvent, refuse } from "../store/rules";
 import type { Gap, MessageRow } from "../store/rows";
 import { CodeMissing } from "../store/store";
 import type { WriteTx } from "../store/tx";
-import { contextOf, type EngineParts } from "./ports";
+import { contextOf, type InboundParts } from "./ports";
 
 type Item =
   | { readonly kind: "welcome"; readonly link: Link; readonly welcome: Welcome }
@@ -70,7 +70,7 @@ const MAX_WAITING = 2_000;
 const MAX_REPLAYED = 500;
 
 export class Inbound {
-  private readonly parts: EngineParts;
+  private readonly parts: InboundParts;
   private readonly handlers: InboundHandlers;
   private readonly backoff: Backoff;
   private queue: Item[] = [];
@@ -88,7 +88,7 @@ export class Inbound {
   /** The cursor on disk, for hello. Everything up to it is acknowledged. */
   cursor = "";
 
-  constructor(parts: EngineParts, handlers: InboundHandlers) {
+  constructor(parts: InboundParts, handlers: InboundHandlers) {
     this.parts = parts;
     this.handlers = handlers;
     this.backoff = new Backoff(parts.platform.random, 1_000, 30_000);
@@ -297,7 +297,7 @@ function needsAck(event: ChatEvent): boolean {
  * Records that events may be missing, which schedules the loads of history: now, and after 1, 5 and 15 min. Nothing is
  * missing up to `complete`: by default, the time of the last stored event.
  */
-export async function noteGap(tx: WriteTx, parts: EngineParts, complete?: Micros): Promise<void> {
+export async function noteGap(tx: WriteTx, parts: InboundParts, complete?: Micros): Promise<void> {
   const last = await tx.gap();
   const until = complete ?? (await tx.meta("cursor"))?.at ?? 0;
   const now = parts.platform.clock.now();

@@ -26,6 +26,9 @@ export interface EngineParts {
   token(fresh: boolean): Promise<Token>;
 }
 
+/** The parts that receiving needs. */
+export type InboundParts = Pick<EngineParts, "platform" | "uid" | "store" | "time" | "limits">;
+
 /** Returns the user and the current times for the store's rules. */
 export function contextOf(parts: Pick<EngineParts, "uid" | "platform" | "time">): RuleContext {
   return { uid: parts.uid, now: parts.platform.clock.now(), serverNow: parts.time.now() };

@@ -119,6 +119,7 @@ export class AttentionModel implements Attention {
     this.notified.set(tag, notified);
     this.platform.notifier.show({
       account,
+      about: { conversation: about.conversation, keys: [about.key] },
       title: options.title,
       body: options.body(about),
       tag,

@@ -48,3 +48,8 @@ export async function moveMyRead(tx: WriteTx, row: ConversationRow, at: Micros, 
 export async function countUnread(tx: WriteTx, conversation: string, myRead: Micros): Promise<number> {
   return (await tx.messagesFrom(conversation, myRead + 1)).filter((m) => m.status === "received").length;
 }
+
+/** Returns the number of unread messages: those on this device or, if it is higher, the server's count. */
+export function unreadOf(row: ConversationRow): number {
+  return Math.max(row.unread, row.unreadMark >= row.myRead ? row.unreadThere : 0);
+}

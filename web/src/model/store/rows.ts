@@ -234,7 +234,27 @@ export type MetaRow =
    * are not shown: lists show `listed`, which the server returned. Null: not loaded yet. Empty if it cannot be loaded.
    */
   | { readonly name: "replay"; readonly live: boolean; readonly listed: readonly ListedConversation[] | null }
-  | { readonly name: "profile"; readonly profile: OwnProfile };
+  | { readonly name: "profile"; readonly profile: OwnProfile }
+  | PushRow;
+
+/**
+ * The registration of this browser for pushes, and what the service worker needs for its visits. It is deleted with the
+ * database when the user signs out.
+ */
+export interface PushRow {
+  readonly name: "push";
+  /** The endpoint that the server has. Empty: none. */
+  readonly endpoint: string;
+  /** Our public key. */
+  readonly key: string;
+  /** Whether pushes have the text of messages. */
+  readonly preview: boolean;
+  /** When the server was last told, in ms. */
+  readonly at: number;
+  /** Copies of the notes about the sign-in and the configuration, which a worker cannot read. */
+  readonly signIn: string;
+  readonly config: string;
+}
 
 export type ReplayRow = Extract<MetaRow, { name: "replay" }>;
 

@@ -51,6 +51,46 @@ describe("tabs of one browser", () => {
     expect(house.server.faults).toEqual([]);
   });
 
+  test("report that the user looks at one of them, and that they stop", async () => {
+    const { house, first, second } = await twoTabs();
+    const looks = async (): Promise<boolean> => {
+      await house.pass(100);
+      return house.server.looks(ALICE);
+    };
+    expect(await looks()).toBe(true);
+    first.platform.setFocused(false);
+    expect(await looks()).toBe(true);
+    // The window of the second tab, which has no socket, goes behind another one.
+    second.platform.setFocused(false);
+    expect(await looks()).toBe(false);
+    second.platform.setFocused(true);
+    expect(await looks()).toBe(true);
+    second.platform.setVisible(false);
+    expect(await looks()).toBe(false);
+    first.platform.setFocused(true);
+    house.server.drop(ALICE);
+    await house.pass(5_000);
+    expect(await looks()).toBe(true);
+    first.platform.setVisible(false);
+    expect(await looks()).toBe(false);
+    second.platform.setVisible(true);
+    expect(await looks()).toBe(true);
+    // It ends without a message to the leader.
+    second.platform.kill();
+    await house.pass(185_000);
+    expect(await looks()).toBe(false);
+    expect(house.server.faults).toEqual([]);
+  });
+
+  test("a tab without others reports it, too", async () => {
+    const house = new Household();
+    const tab = await house.user(ALICE, new FakeBrowser(), { locks: false });
+    expect(house.server.looks(ALICE)).toBe(true);
+    tab.platform.setFocused(false);
+    await house.pass(100);
+    expect(house.server.looks(ALICE)).toBe(false);
+  });
+
   test("share drafts, typing and presence", async () => {
     const { house, first, second, bob } = await twoTabs();
     const here = first.chat().conversation(BOB);

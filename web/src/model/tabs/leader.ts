@@ -59,7 +59,7 @@ interface Follower {
  * Name of the lock and of the channel. It contains the version of the database: tabs of another version of this program
  * work on another database, so they need a leader of their own.
  */
-function tabsName(uid: string): string {
+export function tabsName(uid: string): string {
   return `${databaseName(uid)}:${SHAPE.version}`;
 }
 
@@ -109,7 +109,11 @@ export class TabLeader {
   }
 
   start(): void {
-    this.unsubscribe = this.parts.store.storage.subscribe(() => this.arrange());
+    const { platform, store } = this.parts;
+    const look = (): void => this.updateLooking();
+    const ends = [store.storage.subscribe(() => this.arrange()), platform.page.onFocused(look)];
+    ends.push(platform.page.onVisible(look));
+    this.unsubscribe = () => ends.forEach((end) => end());
   }
 
   /** Joins the election if this tab shares its storage with other tabs, or leaves it. */
@@ -278,7 +282,7 @@ export class TabLeader {
     this.leadingValue.set(true);
     this.post({ kind: "elected" });
     this.post({ kind: "state", state: this.state.get() });
-    this.updateWatch();
+    this.updateFollowers();
     // A change of the leader is not a reason to connect: it may happen in tabs that nobody looks at.
     void this.startEngine(engine, this.standAsideUntil());
   }
@@ -306,6 +310,8 @@ export class TabLeader {
   private checkLeader(): void {
     this.checkTimer?.();
     const due = this.parts.platform.clock.now() + CHECK_EVERY_MS;
+    // A follower may have gone without a message.
+    this.updateLooking();
     this.checkTimer = this.parts.platform.clock.after(CHECK_EVERY_MS, () => {
       // A timer that fires this late shows that the tab was frozen. Not every browser sends an event for that.
       if (this.parts.platform.page.visible() && this.parts.platform.clock.now() - due > LATE_MS)
@@ -347,10 +353,10 @@ export class TabLeader {
           focused: message.visible,
           heardAt: this.parts.platform.clock.monotonic(),
         });
-        this.updateWatch();
+        this.updateFollowers();
         return;
       case "tab-closed":
-        if (this.followers.delete(message.tab)) this.updateWatch();
+        if (this.followers.delete(message.tab)) this.updateFollowers();
         return;
       case "change":
         this.applyRemoteChange(message.tab, message.n, message.change);
@@ -408,6 +414,15 @@ export class TabLeader {
   private activeFollowers(): Follower[] {
     const now = this.parts.platform.clock.monotonic();
     return [...this.followers.values()].filter((f) => now - f.heardAt < FORGET_MS);
+  }
+
+  private updateFollowers(): void {
+    this.updateWatch();
+    this.updateLooking();
+  }
+
+  private updateLooking(): void {
+    this.engine?.look(this.anyFocused());
   }
 
   private updateWatch(): void {

@@ -40,6 +40,10 @@ interface Connected {
   /** Whether caught_up was sent. */
   live: boolean;
   watch: readonly string[];
+  /** The user looks at the device. */
+  looking: boolean;
+  /** Outside presence. */
+  background: boolean;
 }
 
 const pathOf = (m: ChatMessage): string => messagePath(m.conversation, messageKey(m));
@@ -115,6 +119,8 @@ export class ModelServer {
       paused: false,
       live: false,
       watch: [],
+      looking: false,
+      background: false,
     };
     socket.onSent = (text) => this.clock.after(1, () => this.receive(c, JSON.parse(text) as Record<string, unknown>));
     socket.onClosed = () => this.onDisconnected(c);
@@ -170,6 +176,11 @@ export class ModelServer {
     return [...this.connected].filter((c) => c.uid === uid).length;
   }
 
+  /** Whether the user looks at one of their devices, as far as the server knows. */
+  looks(uid: string): boolean {
+    return [...this.connected].some((c) => c.uid === uid && c.looking);
+  }
+
   private onDisconnected(c: Connected): void {
     this.connected.delete(c);
     this.sendPresence(c.uid);
@@ -177,7 +188,7 @@ export class ModelServer {
 
   private deliverPresence(c: Connected, user: string): void {
     if (!this.reportsPresence) return;
-    const online = this.socketsOf(user) > 0;
+    const online = [...this.connected].some((c) => c.uid === user && !c.background);
     c.socket.deliver({ type: "presence", user, online, ...(online ? {} : { last_seen: this.clock.now() * 1000 }) });
   }
 
@@ -216,7 +227,14 @@ export class ModelServer {
     }
     switch (f["type"]) {
       case "hello":
+        c.looking = f["looking"] === true;
+        c.background = f["background"] === true;
+        if (c.looking && c.background) this.faults.push("a background visit that looks");
         this.hello(c, String(f["token"]).split(" ")[0] ?? "", String(f["cursor"]));
+        return;
+      case "looking":
+        if (c.background) this.faults.push("a background visit that looks");
+        c.looking = f["looking"] === true;
         return;
       case "send":
         this.send(c, f);

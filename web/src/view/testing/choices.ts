@@ -2,7 +2,7 @@
 import type { ConversationSummary } from "../../model";
 import type { LateParts } from "../../model/interface/late";
 import { ALWAYS, settingKey, type Subject } from "../../model/store/settings";
-import type { ConversationRow, SettingRow } from "../../model/store/rows";
+import type { ConversationRow, MetaRow, SettingRow } from "../../model/store/rows";
 import type { WriteTx } from "../../model/store/tx";
 import { ok, params, refused } from "./options";
 
@@ -11,6 +11,8 @@ export class FakeChoices {
   private readonly stars = new Map<string, ReadonlySet<string>>();
   /** The conversations that were marked as read. */
   readonly read = new Set<string>();
+  /** What the device knows beside chats and messages. */
+  readonly meta = new Map<string, MetaRow>([["device", { name: "device", id: "d1" }]]);
   private readonly onChange: (conversation: string) => void;
 
   /** The address may choose conversations, as in ?pinned=3&archived=4,5. `idOf` returns the id of the n-th one. */
@@ -47,7 +49,8 @@ export class FakeChoices {
 
   readonly change: LateParts["change"] = async (run) => {
     if (params.has("unchangeable")) return refused("storage_full", "");
-    const tx: Pick<WriteTx, "settings" | "conversation"> = {
+    const tx: Pick<WriteTx, "settings" | "conversation" | "putMeta"> = {
+      putMeta: async (row) => void this.meta.set(row.name, row),
       settings: async () => this.settings(),
       conversation: async (id) => ({ id, myRead: 0, preview: { at: 1 } }) as ConversationRow,
     };

@@ -13,6 +13,7 @@ import type {
   Incoming,
   Me,
   Message,
+  NotificationPermissionState,
   Problem,
   User,
   Presence,
@@ -363,9 +364,10 @@ export function createApp(): App {
       },
     },
     attention: {
-      permission: new Value("unasked"),
+      permission: new Value((params.get("permission") as "granted") ?? "unasked"),
       offer: new Value(params.has("offer")),
       async ask() {
+        (app.attention.permission as Value<NotificationPermissionState>).set("granted");
         return "granted";
       },
       dismissOffer() {

@@ -3,8 +3,12 @@ import type { LateParts } from "../../model/interface/late";
 import type { Me, User } from "../../model";
 import type { Value } from "../../model/observable";
 import type { FakeChoices } from "./choices";
-import { number, wait } from "./options";
+import { number, params, wait } from "./options";
 import type { FakeStore } from "./store";
+
+/** The registrations for pushes that the fake server has received. Tests look at them. */
+const registered: string[] = [];
+Object.assign(window, { registered });
 
 /** The pictures that the fake server has received, by version. Tests look at them. */
 const received = new Map<string, Blob>();
@@ -46,6 +50,12 @@ const page = {
   },
 };
 
+const notes = {
+  get: (key: string) => (key === "phoenix.sign-in" ? "{}" : localStorage.getItem(key)),
+  set: (key: string, value: string) => localStorage.setItem(key, value),
+  remove: (key: string) => localStorage.removeItem(key),
+};
+
 /** Where the fake user is signed in. Times in µs. */
 const ago = (hours: number): number => (Date.now() - hours * 3_600_000) * 1000;
 let devices = [
@@ -83,7 +93,7 @@ export function lateParts(
     conversations,
     connection,
     userOf: (uid, user) => ({ ...user, uid }),
-    platform: { clock, page, report: (what, why) => console.error(what, why) },
+    platform: { clock, page, notes, report: (what, why) => params.has("quiet") || console.error(what, why) },
     archive: {
       saved: async () => [],
       async users(query, cursor) {
@@ -98,8 +108,12 @@ export function lateParts(
       },
     },
     http: {
-      async answer({ method, path, blob: sent }) {
+      async answer({ method, path, body: content, blob: sent }) {
         await wait(number("latency", 200));
+        if (path === "me/push") {
+          if (method !== "GET") registered.push(`${method} ${JSON.stringify(content)}`);
+          return { status: 200, header: () => null, body: JSON.stringify({ public_key: "AAAA", devices: [] }) };
+        }
         const device = /^me\/devices\/(.+)$/.exec(path)?.[1];
         if (device !== undefined) devices = devices.filter((d) => d.id !== device);
         if (path.startsWith("me/devices"))
