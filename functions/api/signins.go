@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,7 +50,7 @@ const signInTime = 5 * time.Second
 // once in store.DeviceEvery. replaces is the sign-in of the same device that it replaces, or 0. The first call of a
 // sign-in asks the sign-in system whether earlier sign-ins have ended, which may include this one. It is the only call
 // that does. If the sign-in system or the store fails, the request goes on with the record as it is, and the next
-// request tries again.
+// request tries again. Beyond newSignIns, it is refused, so that no sign-in goes on without being listed.
 func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micros) error {
 	address := store.AddressOf(r.claims.Email, r.claims.EmailVerified, micros(r.claims.IssuedAt))
 	u, err := a.users.FollowAddress(ctx, r.user, address)
@@ -64,7 +65,10 @@ func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micro
 		return nil
 	}
 	isNew := r.user.IsNewSignIn(seen.SignIn)
-	u, err = a.recordSignIn(ctx, r, seen)
+	u, err = a.recordSignIn(ctx, r, seen, isNew)
+	if errors.Is(err, errRateLimited) {
+		return err
+	}
 	if err != nil {
 		a.deps.Log.WarnContext(ctx, "recording a sign-in failed", "uid", r.user.UID, "error", err)
 		return nil
@@ -81,12 +85,21 @@ func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micro
 // recordSignIn records the use of the caller's sign-in. A client begins with several calls at once. Those on this
 // instance share one transaction, because they would only lock each other out of the user's document. It goes on if one
 // of the callers leaves.
-func (a *API) recordSignIn(ctx context.Context, r *request, seen store.Seen) (store.User, error) {
+func (a *API) recordSignIn(ctx context.Context, r *request, seen store.Seen, isNew bool) (store.User, error) {
 	key := fmt.Sprintf("%s %d %d", r.user.UID, seen.SignIn, seen.Replaces)
 	recorded := a.signIns.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signInTime)
 		defer cancel()
-		return a.users.RecordSignIn(ctx, r.user, seen)
+		if isNew {
+			if _, err := a.ledger.take(ctx, newSignIns, r.user.UID, 1, 1); err != nil {
+				return store.User{}, err
+			}
+		}
+		u, err := a.users.RecordSignIn(ctx, r.user, seen)
+		if err != nil && isNew { // the next call tries again
+			a.ledger.giveBack(newSignIns, r.user.UID, 1)
+		}
+		return u, err
 	})
 	select {
 	case result := <-recorded:

@@ -100,6 +100,35 @@ func TestSignOutOthers(t *testing.T) {
 	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
 }
 
+// A flood of new sign-ins ends at the limit. It is answered later, and the sign-ins that are known go on meanwhile.
+func TestManySignInsAtOnce(t *testing.T) {
+	var counted *countedAccounts
+	s := newSystem(t, func(d *api.Deps) {
+		counted = &countedAccounts{Accounts: d.Accounts}
+		d.Accounts = counted
+	})
+	s.account("ada")
+	const most = 20 // DESIGN §8
+	known := s.token("ada")
+	for range most {
+		s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+		s.clock.advance(time.Second)
+	}
+	next := s.clock.Now()
+	for range 3 {
+		d := s.call("GET", "/conversations", s.token("ada", signedInAt(next)), nil).refused(429, "rate_limited")
+		if d.RetryAfterMS < 1_000 || d.RetryAfterMS > 60_000 {
+			t.Errorf("try again in %d ms", d.RetryAfterMS)
+		}
+	}
+	if n := counted.gets.Load(); n != most {
+		t.Errorf("%d look-ups, want %d", n, most)
+	}
+	s.call("GET", "/me", known, nil).must(200, nil)
+	s.clock.advance(time.Minute)
+	s.call("GET", "/conversations", s.token("ada", signedInAt(next)), nil).must(200, nil)
+}
+
 // countedAccounts counts the look-ups of accounts.
 type countedAccounts struct {
 	accounts.Accounts

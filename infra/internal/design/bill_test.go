@@ -79,35 +79,37 @@ func TestBill(t *testing.T) {
 }
 
 // callsOfUser returns the lines of the HTTP budgets, with the cheapest way to use up each of them.
-func callsOfUser(instances float64) (bill []item) {
+func callsOfUser(each float64) (bill []item) {
 	shared := map[string]bool{}
 	for _, b := range api.Budgets() {
-		n := instances
-		if b.Segment == "admin" {
-			n = min(5, n) // infra/terraform/admin.tf
+		instances := each
+		switch b.Segment {
+		case "admin":
+			instances = min(5, each) // infra/terraform/admin.tf
+		case "": // users, conversations, messages, me and admin
+			instances = 4*each + min(5, each)
 		}
-		units, leases := float64(b.Free)*n, n // each instance asks once more, and learns that nothing is left
+		units := float64(b.Free) * instances
+		i := item{what: "calls: " + b.Name + " " + b.Segment, reads: instances} // a lease of nothing on each
 		if !shared[b.Name] {
 			shared[b.Name] = true
 			units += float64(b.Shared)
-			leases += float64(b.Shared)/float64(b.Chunk) + 1
+			leases := float64(b.Shared)/float64(b.Chunk) + 1
+			i.reads, i.writes = i.reads+leases, leases
 		}
-		i := item{what: "calls: " + b.Name + " " + b.Segment, reads: leases, writes: leases}
-		switch b.Name {
-		case "people", "export", "display-name": // their calls use another budget, too
-		case "export-read":
+		i.reads, i.writes = i.reads+units*float64(b.Reads), i.writes+units*float64(b.Writes)
+		switch {
+		case b.Name == "sign-in", b.Name == "people": // their calls use another budget, too
+		case b.Name == "export-read":
 			i.reads += units
 			i.seconds = time.Minute.Seconds() // an export occupies its instance while it waits
-		case "profile": // registering a device for push, which is removed later
-			i.reads, i.writes, i.calls = i.reads+5*units, i.writes+4*units, units
-		case "safety": // blocking
-			i.reads, i.writes, i.calls = i.reads+4*units, i.writes+units, units
-		default: // calls that read nothing but the caller
-			calls := units
-			if !b.Calls {
-				calls = units / (api.CallUnits + 1)
+		case b.Calls:
+			if b.Reads > 0 { // otherwise, the calls use another budget, too
+				i.calls = units
 			}
-			i.reads, i.calls = i.reads+calls, calls
+		default: // calls that read nothing but the caller
+			calls := units / (api.CallUnits + 1)
+			i.reads, i.calls = i.reads+calls, i.calls+calls
 		}
 		bill = append(bill, i)
 	}
