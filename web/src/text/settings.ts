@@ -91,7 +91,6 @@ const english = {
   leaveTitle: "Delete your account for good?",
   leaveConfirm: (username: string) => `Type ${username} to continue`,
   leaveMismatch: (username: string) => `Type ${username} exactly as shown.`,
-  leaveWrong: "This is not your password. Try again.",
   leaving: "Deleting your account",
   admin: "Admin panel",
 } as const;
