@@ -1,3 +1,4 @@
+import { findings } from "../support/accessible";
 import { en, expect, test } from "./test";
 
 const words = en.settings;
@@ -36,4 +37,20 @@ test("the list of devices says where each is used, and signs one or all others o
   await expect(page.getByText(words.elsewhereDone)).toBeVisible();
   await expect(rows).toHaveCount(1);
   await expect(elsewhere).toHaveCount(0);
+});
+
+test("a sign-in on another device is named in a quiet line, until the user has answered", async ({ at }) => {
+  const page = await at("/", { "new-device": 1, latency: 0 });
+  const line = page.getByRole("status").filter({ hasText: words.newDevice(words.deviceName("Safari", "iPhone")) });
+  await expect(line).toBeVisible();
+  expect(await findings(page)).toEqual([]);
+  await line.getByRole("link", { name: words.newDeviceList }).press("Enter");
+  await expect(page.getByRole("heading", { name: words.devices })).toBeFocused();
+  await expect(line).toHaveCount(0);
+  // A newer one is another question, on whose list the user is already.
+  await page.evaluate(() => {
+    const { fake } = globalThis as unknown as { fake: { me: { update(change: (me: object) => object): void } } };
+    fake.me.update((me) => ({ ...me, newestDevice: "9" }));
+  });
+  await expect(line).toHaveCount(0); // that device has signed out again
 });

@@ -234,7 +234,9 @@ export type MetaRow =
    * are not shown: lists show `listed`, which the server returned. Null: not loaded yet. Empty if it cannot be loaded.
    */
   | { readonly name: "replay"; readonly live: boolean; readonly listed: readonly ListedConversation[] | null }
-  | { readonly name: "profile"; readonly profile: OwnProfile };
+  | { readonly name: "profile"; readonly profile: OwnProfile }
+  /** The newest device about whose sign-in the user has answered in this browser. */
+  | { readonly name: "seenDevice"; readonly id: string };
 
 export type ReplayRow = Extract<MetaRow, { name: "replay" }>;
 

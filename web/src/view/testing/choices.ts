@@ -2,7 +2,7 @@
 import type { ConversationSummary } from "../../model";
 import type { LateParts } from "../../model/interface/late";
 import { ALWAYS, settingKey, type Subject } from "../../model/store/settings";
-import type { ConversationRow, SettingRow } from "../../model/store/rows";
+import type { ConversationRow, MetaRow, SettingRow } from "../../model/store/rows";
 import type { WriteTx } from "../../model/store/tx";
 import { ok, params, refused } from "./options";
 
@@ -45,9 +45,11 @@ export class FakeChoices {
     return [...this.rows.values()];
   }
 
+  readonly meta = new Map<string, MetaRow>();
   readonly change: LateParts["change"] = async (run) => {
     if (params.has("unchangeable")) return refused("storage_full", "");
-    const tx: Pick<WriteTx, "settings" | "conversation"> = {
+    const tx: Pick<WriteTx, "settings" | "conversation" | "putMeta"> = {
+      putMeta: async (row) => void this.meta.set(row.name, row),
       settings: async () => this.settings(),
       conversation: async (id) => ({ id, myRead: 0, preview: { at: 1 } }) as ConversationRow,
     };

@@ -38,6 +38,7 @@ const me = new Value<Me>({
   displayName: "Ada Brandt",
   email: "ada@example.org",
   admin: params.has("admin"),
+  newestDevice: params.has("new-device") ? "3" : "",
   createdAt: Date.now() - 4e9,
 });
 const blocked = new Value<readonly User[] | null>([]);
@@ -409,6 +410,7 @@ const fake = {
   say,
   answer,
   people,
+  me,
   connection,
   list,
   params,

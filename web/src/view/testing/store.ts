@@ -75,11 +75,12 @@ export class FakeStore {
     return this.here.get(id) ?? Math.min(messages.length, number("stored", messages.length));
   }
 
-  private reads(): Pick<ReadTx, "messagesAfter" | "message" | "settings"> {
+  private reads(): Pick<ReadTx, "messagesAfter" | "message" | "settings" | "meta"> {
     const rows = (of: FakeConversation): StoredMessage[] =>
       of.messages.slice(of.messages.length - this.count(of)).map((message) => this.row(of, message));
     return {
       settings: async () => this.choices.settings(),
+      meta: async (name) => this.choices.meta.get(name) as never,
       messagesAfter: async (path, limit) => {
         const all = this.all().flatMap(rows);
         const start = path === "" ? 0 : all.findIndex((row) => row.path === path) + 1;
