@@ -149,6 +149,7 @@ func (a *API) routes() map[string][]route {
 			{method: "DELETE", path: "/devices/{id}", access: user, budget: safety, handle: a.signOutDevice},
 			{method: "POST", path: "/sign-in", access: user, body: required, renews: true, budget: safety,
 				handle: a.renewSignIn},
+			{method: "POST", path: "/password", access: user, body: required, budget: safety, handle: a.changePassword},
 			{method: "POST", path: "/sign-out", access: user, budget: safety, handle: a.signOut},
 			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
 			{method: "PUT", path: "/setting", access: user, body: required, budget: choose, handle: a.putSetting},

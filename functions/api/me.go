@@ -20,7 +20,10 @@ type own struct {
 	Email   string   `json:"email"`
 	Admin   bool     `json:"admin"`
 	Blocked []string `json:"blocked"`
-	Limits  *limits  `json:"limits,omitempty"` // only in the answer to GET /me
+
+	PasswordChangedAt chat.Micros `json:"password_changed_at,omitempty"` // in our page; 0: never
+
+	Limits *limits `json:"limits,omitempty"` // only in the answer to GET /me
 	// NewestDevice is the last device where the user has signed in since they did so on the caller's. Not in exports.
 	NewestDevice *device `json:"newest_device,omitempty"`
 }
@@ -36,7 +39,8 @@ type limits struct {
 }
 
 func ownOf(u store.User) own {
-	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked}
+	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked,
+		PasswordChangedAt: u.PasswordAt}
 	if o.Blocked == nil {
 		o.Blocked = []string{}
 	}

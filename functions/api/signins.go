@@ -18,6 +18,9 @@ import (
 const (
 	freshSignIn = 10 * time.Minute // for leaving, and for ending other sign-ins
 	adminSignIn = 15 * time.Minute // for every call of an admin
+
+	// For another password: the page has just asked for the present one.
+	passwordSignIn = 2 * time.Minute
 )
 
 var errSignInAgain = problem.New(problem.Forbidden, "sign_in_again", "Enter your password again to do this.")
@@ -30,6 +33,14 @@ func (a *API) requireFresh(r *request, age time.Duration) error {
 	return nil
 }
 
+// endedByPassword is the end of a sign-in because of another password. Its holder learns when that was.
+type endedByPassword struct {
+	error
+	at chat.Micros
+}
+
+func (e endedByPassword) Unwrap() error { return e.error }
+
 // checkSignIn returns problem.ErrTokenEnded or problem.ErrSignedOut if the caller's sign-in has ended.
 func checkSignIn(r *request) error {
 	signIn := store.SignInTime(r.claims.AuthTime)
@@ -40,7 +51,11 @@ func checkSignIn(r *request) error {
 	if r.user.WasSignedOut(signIn) {
 		why = problem.ErrSignedOut
 	}
-	return why.WithCause(fmt.Errorf("the sign-in at %v was ended", r.claims.AuthTime.UTC()))
+	err := why.WithCause(fmt.Errorf("the sign-in at %v was ended", r.claims.AuthTime.UTC()))
+	if at := r.user.EndedBy(signIn); at != 0 {
+		return endedByPassword{err, at}
+	}
+	return err
 }
 
 // signInTime limits the time that the first call of a sign-in spends on recording it.
@@ -122,4 +137,23 @@ func (a *API) signOutOthers(ctx context.Context, r *request) (*response, error) 
 		return nil, err
 	}
 	return &response{}, a.users.EndOtherSessions(ctx, r.user.UID, r.claims.AuthTime)
+}
+
+// changePassword gives the caller another password, and ends all other sign-ins. The client then signs in with it.
+func (a *API) changePassword(ctx context.Context, r *request) (*response, error) {
+	var in struct {
+		Password string `json:"password"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := a.requireFresh(r, passwordSignIn); err != nil {
+		return nil, err
+	}
+	if err := a.users.ChangePassword(ctx, r.user, r.claims.AuthTime, in.Password); err != nil {
+		return nil, err
+	}
+	a.deps.Log.InfoContext(ctx, "changed the password", "uid", r.user.UID, "auth_time", r.claims.AuthTime.UTC(),
+		"client", clientaddr.Of(r.http, a.deps.Proxies))
+	return &response{}, nil
 }
