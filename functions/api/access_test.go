@@ -119,6 +119,7 @@ var rows = []struct {
 	{"DELETE /me/devices", "/me/devices", nil, 204, everyUser},
 	{"DELETE /me/devices/{id}", "/me/devices/1", nil, 404, everyUser}, // it is not signed in
 	{"POST /me/sign-in", "/me/sign-in", form{"replaces": ""}, 204, everyUser},
+	{"POST /me/password", "/me/password", form{"password": "colder ashes by day"}, 204, everyUser},
 	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser},
 	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
 	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}},

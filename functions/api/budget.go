@@ -13,7 +13,7 @@ import (
 const (
 	DocumentsPerMinute       = 3000 // documents read by lists, searches and history
 	ExportsPerDay            = 3
-	ExportDocumentsPerMinute = 2000 // documents read by exports: larger ones are paced, not refused
+	ExportDocumentsPerMinute = 1500 // documents read by exports: larger ones are paced, not refused
 	DisplayNamesPerDay       = 10   // changes of the display name, or of the case of the username
 	DefaultPeopleListed      = 500  // distinct people that lists and searches show in an hour; see Deps.PeopleListed
 )
@@ -29,12 +29,16 @@ const CallUnits = 2
 // the store, and it is what a user gets beyond Shared if their calls reach many instances.
 type Budget struct {
 	Name    string        // of the class; the store's key is "<name>-<uid>"
-	Segment string        // the function whose instances have this allowance; "": see the routes
+	Segment string        // the function whose instances have this allowance; "": all functions with a token
 	Window  time.Duration // the length of a window
 	Shared  int64         // units in a window, over all instances
 	Free    int64         // units in a window on each instance, before it leases
 	Chunk   int64         // units that an instance leases at once
 	Calls   bool          // each call costs one unit; otherwise, CallUnits and the documents that it has read
+
+	// Reads and Writes are the documents that a call reads and writes at most, if Calls is set; see bill_test.go. They are
+	// 0 for a budget whose calls use another one, too.
+	Reads, Writes int64
 
 	refused *problem.Error // without RetryAfter
 }
@@ -56,15 +60,32 @@ var (
 	adminCalls = Budget{Name: "admin", Segment: "admin", Window: time.Minute, Shared: 60_000, Free: 2_000, Chunk: 5_000,
 		refused: errRateLimited}
 
+	// A change of the username costs most: it reads the caller, the user and the name, and writes the user and two names.
 	changeProfile = Budget{Name: "profile", Segment: "me", Window: time.Hour, Shared: 20, Free: 1, Chunk: 5, Calls: true,
-		refused: errRateLimited}
+		Reads: 4, Writes: 3, refused: errRateLimited}
+	// Registering a device for push reads the caller, the user, the devices, the owner of the endpoint and their record
+	// and devices, and for the gates the user once and the owner twice. It writes the user, the devices and the endpoint,
+	// and so does the removal that may follow. (Taking the endpoint from its owner writes less.)
+	registerPush = Budget{Name: "push", Segment: "me", Window: time.Hour, Shared: 10, Chunk: 2, Calls: true,
+		Reads: 9, Writes: 6, refused: errRateLimited}
+	// Blocking costs most: it reads the caller, the other person and the user, writes the user, and reads it again for
+	// the gate.
 	safety = Budget{Name: "safety", Segment: "me", Window: time.Minute, Shared: 20, Free: 3, Chunk: 10, Calls: true,
-		refused: errRateLimited}
-	choose = Budget{Name: "choose", Segment: "me", Window: time.Minute, Shared: 30, Free: 3, Chunk: 10, Calls: true,
-		refused: errRateLimited}
+		Reads: 4, Writes: 1, refused: errRateLimited}
+	// A setting reads the caller, the user and the settings, and writes the settings. The fourth read allows for a
+	// transaction that another device of the user makes us repeat.
+	choose = Budget{Name: "choose", Segment: "me", Window: time.Minute, Shared: 30, Free: 1, Chunk: 10, Calls: true,
+		Reads: 4, Writes: 1, refused: errRateLimited}
 	leave = Budget{Name: "leave", Segment: "me", Window: time.Minute, Shared: 10, Free: 1, Chunk: 5, Calls: true,
-		refused: errRateLimited}
+		Reads: 1, refused: errRateLimited} // and once, the deletion
 	askExport = Budget{Name: "ask-export", Segment: "me", Window: time.Hour, Shared: 10, Free: 1, Chunk: 5, Calls: true,
+		Reads: 1, refused: errRateLimited}
+
+	// newSignIns limits the sign-ins that are recorded, which the first call of each does (API.followAccount). A client
+	// begins with several calls at once, and the instance of each function may record the sign-in, so one that is ordinary
+	// takes up to four. If the password has changed, the call ends earlier sign-ins: it reads and writes the user, reads
+	// the devices with push, and reads the user again for the gate. It always reads and writes the user with the sign-in.
+	newSignIns = Budget{Name: "sign-in", Window: time.Minute, Shared: 20, Chunk: 1, Calls: true, Reads: 4, Writes: 2,
 		refused: errRateLimited}
 
 	exports = Budget{Name: "export", Segment: "me", Window: 24 * time.Hour, Shared: ExportsPerDay, Chunk: 1, Calls: true,
@@ -95,9 +116,8 @@ func peopleListed(hourly int) Budget {
 // Budgets lists every budget of a user, for the tests that add up what one account can cost. Budgets of the same name
 // share Shared. The budget of admins is not included.
 func Budgets() []Budget {
-	return []Budget{readUsers, readConversations, readMessages, readMe, readAdmin, changeProfile, safety, choose, leave,
-		askExport,
-		exports, exportReads, displayNames, peopleListed(DefaultPeopleListed)}
+	return []Budget{readUsers, readConversations, readMessages, readMe, readAdmin, changeProfile, registerPush, safety,
+		choose, leave, askExport, newSignIns, exports, exportReads, displayNames, peopleListed(DefaultPeopleListed)}
 }
 
 // maxBalances limits the users whose budgets an instance remembers. A user who is forgotten has their free allowance

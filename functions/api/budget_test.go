@@ -174,16 +174,16 @@ func TestBudgetsAreShared(t *testing.T) {
 	}
 }
 
-// Ordinary use costs no operation of the store beyond those that it had.
+// Ordinary use costs no operation of the store beyond those that it had, once the sign-in is recorded.
 func TestOrdinaryUseLeasesNothing(t *testing.T) {
 	s := newSystem(t)
 	for i := range 20 {
 		s.user(fmt.Sprintf("user%d", i))
 	}
+	token := s.knownToken("ada")
 	c := counting(s)
-	token := s.token("user0")
 	for _, path := range []string{"/me", "/conversations", "/users?q=user1", "/users/user3", "/users/user4",
-		"/messages?conversation=user0~user1", "/messages?conversation=user0~user2"} {
+		"/messages?conversation=ada~user1", "/messages?conversation=ada~user2"} {
 		s.call("GET", path, token, nil).must(200, nil)
 	}
 	s.call("PUT", "/me/blocked/user5", token, nil).must(200, nil)

@@ -34,11 +34,17 @@ func (a *API) devicesOf(r *request) []device {
 	return list
 }
 
-// newestOther returns the newest device besides the caller's, or nil.
-func (a *API) newestOther(r *request) *device {
-	for _, d := range a.devicesOf(r) {
-		if !d.This {
-			return &d
+// newestOther returns the newest device of u, who is the caller, that signed in after the caller's device, or nil.
+func (a *API) newestOther(r *request, u store.User) *device {
+	signIn := store.SignInTime(r.claims.AuthTime)
+	since := signIn
+	if mine, listed := u.DeviceOf(signIn); listed {
+		since = mine.First
+	}
+	for _, d := range u.ListedDevices(micros(a.deps.Now())) { // the newest first
+		if !d.Has(signIn) && d.First > since {
+			newest := deviceOf(d, signIn)
+			return &newest
 		}
 	}
 	return nil

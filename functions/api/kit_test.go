@@ -220,6 +220,14 @@ func (s *system) token(uid string, change ...func(jwt.MapClaims)) string {
 	return signed
 }
 
+// knownToken creates a user and their account, and returns a token of a sign-in that is recorded.
+func (s *system) knownToken(name string) string {
+	s.t.Helper()
+	token := s.token(s.account(name))
+	s.call("GET", "/me", token, nil).must(200, nil)
+	return token
+}
+
 func asAdmin(c jwt.MapClaims) { c["admin"] = true }
 
 // user creates a user in the store, but no account. The uid is the username.

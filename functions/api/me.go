@@ -20,8 +20,11 @@ type own struct {
 	Email   string   `json:"email"`
 	Admin   bool     `json:"admin"`
 	Blocked []string `json:"blocked"`
-	Limits  *limits  `json:"limits,omitempty"` // only in the answer to GET /me
-	// NewestDevice is the last device, besides the caller's, where the user has signed in. Only in the answer to GET /me.
+
+	PasswordChangedAt chat.Micros `json:"password_changed_at,omitempty"` // in our page; 0: never
+
+	Limits *limits `json:"limits,omitempty"` // only in the answer to GET /me
+	// NewestDevice is the last device where the user has signed in since they did so on the caller's. Not in exports.
 	NewestDevice *device `json:"newest_device,omitempty"`
 }
 
@@ -36,20 +39,27 @@ type limits struct {
 }
 
 func ownOf(u store.User) own {
-	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked}
+	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked,
+		PasswordChangedAt: u.PasswordAt}
 	if o.Blocked == nil {
 		o.Blocked = []string{}
 	}
 	return o
 }
 
+// ownFor returns the profile of u, who is the caller.
+func (a *API) ownFor(r *request, u store.User) own {
+	o := ownOf(u)
+	o.NewestDevice = a.newestOther(r, u)
+	return o
+}
+
 func (a *API) getMe(ctx context.Context, r *request) (*response, error) {
 	a.sweep(ctx, "deletions", a.users.SweepErasures)
-	o := ownOf(r.user)
+	o := a.ownFor(r, r.user)
 	o.Limits = &limits{DocumentsPerMinute: DocumentsPerMinute, ExportsPerDay: ExportsPerDay, Renames: store.MaxRenames,
 		RenameDays: int(store.NameHold / (24 * time.Hour)), DisplayNamesPerDay: DisplayNamesPerDay,
 		PeopleListedPerHour: a.deps.PeopleListed}
-	o.NewestDevice = a.newestOther(r)
 	return ok(o), nil
 }
 
@@ -74,7 +84,7 @@ func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
 		displayName = nil
 	}
 	if username == nil && displayName == nil {
-		return ok(ownOf(r.user)), nil
+		return ok(a.ownFor(r, r.user)), nil
 	}
 	counted := displayName != nil || store.NameKey(*username) == store.NameKey(r.user.Username)
 	if counted {
@@ -89,7 +99,7 @@ func (a *API) patchMe(ctx context.Context, r *request) (*response, error) {
 		}
 		return nil, err
 	}
-	return ok(ownOf(u)), nil
+	return ok(a.ownFor(r, u)), nil
 }
 
 // deleteMe deletes the caller with all their data. It may be repeated until it succeeds.
@@ -123,7 +133,7 @@ func (a *API) block(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(ownOf(u)), nil
+	return ok(a.ownFor(r, u)), nil
 }
 
 // unblock also accepts a user who has been deleted.
@@ -132,7 +142,7 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ok(ownOf(u)), nil
+	return ok(a.ownFor(r, u)), nil
 }
 
 // exportMe returns all data of the caller as one JSON file: the profile with the picture, the devices, the stars, the

@@ -65,5 +65,5 @@ func (a *API) setPicture(ctx context.Context, r *request, p *store.Picture) (*re
 	if err != nil {
 		return nil, err
 	}
-	return ok(ownOf(u)), nil
+	return ok(a.ownFor(r, u)), nil
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
@@ -39,6 +40,8 @@ type details struct {
 	Fields       map[string]string `json:"fields,omitempty"`
 	FieldCodes   map[string]string `json:"field_codes,omitempty"`
 	RetryAfterMS int64             `json:"retry_after_ms,omitempty"`
+
+	PasswordChangedAt chat.Micros `json:"password_changed_at,omitempty"` // which ended the caller's sign-in
 }
 
 // write writes a response or an error. It returns the status and the error for the log.
@@ -71,6 +74,10 @@ func write(w http.ResponseWriter, r *response, err error) (int, error) {
 		}
 		d := details{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: p.Message, Code: p.Code,
 			Fields: p.Fields, FieldCodes: p.FieldCodes, RetryAfterMS: p.RetryAfter.Milliseconds()}
+		var ended endedByPassword
+		if errors.As(err, &ended) {
+			d.PasswordChangedAt = ended.at
+		}
 		body, _ = json.Marshal(d) // strings and numbers only
 		if p.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.RetryAfter.Seconds()))))

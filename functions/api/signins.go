@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,9 @@ import (
 const (
 	freshSignIn = 10 * time.Minute // for leaving, and for ending other sign-ins
 	adminSignIn = 15 * time.Minute // for every call of an admin
+
+	// For another password: the page has just asked for the present one.
+	passwordSignIn = 2 * time.Minute
 )
 
 var errSignInAgain = problem.New(problem.Forbidden, "sign_in_again", "Enter your password again to do this.")
@@ -29,6 +33,14 @@ func (a *API) requireFresh(r *request, age time.Duration) error {
 	return nil
 }
 
+// endedByPassword is the end of a sign-in because of another password. Its holder learns when that was.
+type endedByPassword struct {
+	error
+	at chat.Micros
+}
+
+func (e endedByPassword) Unwrap() error { return e.error }
+
 // checkSignIn returns problem.ErrTokenEnded or problem.ErrSignedOut if the caller's sign-in has ended.
 func checkSignIn(r *request) error {
 	signIn := store.SignInTime(r.claims.AuthTime)
@@ -39,7 +51,11 @@ func checkSignIn(r *request) error {
 	if r.user.WasSignedOut(signIn) {
 		why = problem.ErrSignedOut
 	}
-	return why.WithCause(fmt.Errorf("the sign-in at %v was ended", r.claims.AuthTime.UTC()))
+	err := why.WithCause(fmt.Errorf("the sign-in at %v was ended", r.claims.AuthTime.UTC()))
+	if at := r.user.EndedBy(signIn); at != 0 {
+		return endedByPassword{err, at}
+	}
+	return err
 }
 
 // signInTime limits the time that the first call of a sign-in spends on recording it.
@@ -49,7 +65,7 @@ const signInTime = 5 * time.Second
 // once in store.DeviceEvery. replaces is the sign-in of the same device that it replaces, or 0. The first call of a
 // sign-in asks the sign-in system whether earlier sign-ins have ended, which may include this one. It is the only call
 // that does. If the sign-in system or the store fails, the request goes on with the record as it is, and the next
-// request tries again.
+// request tries again. Beyond newSignIns, it is refused, so that no sign-in goes on without being listed.
 func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micros) error {
 	address := store.AddressOf(r.claims.Email, r.claims.EmailVerified, micros(r.claims.IssuedAt))
 	u, err := a.users.FollowAddress(ctx, r.user, address)
@@ -64,7 +80,10 @@ func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micro
 		return nil
 	}
 	isNew := r.user.IsNewSignIn(seen.SignIn)
-	u, err = a.recordSignIn(ctx, r, seen)
+	u, err = a.recordSignIn(ctx, r, seen, isNew)
+	if errors.Is(err, errRateLimited) {
+		return err
+	}
 	if err != nil {
 		a.deps.Log.WarnContext(ctx, "recording a sign-in failed", "uid", r.user.UID, "error", err)
 		return nil
@@ -81,12 +100,21 @@ func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micro
 // recordSignIn records the use of the caller's sign-in. A client begins with several calls at once. Those on this
 // instance share one transaction, because they would only lock each other out of the user's document. It goes on if one
 // of the callers leaves.
-func (a *API) recordSignIn(ctx context.Context, r *request, seen store.Seen) (store.User, error) {
+func (a *API) recordSignIn(ctx context.Context, r *request, seen store.Seen, isNew bool) (store.User, error) {
 	key := fmt.Sprintf("%s %d %d", r.user.UID, seen.SignIn, seen.Replaces)
 	recorded := a.signIns.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signInTime)
 		defer cancel()
-		return a.users.RecordSignIn(ctx, r.user, seen)
+		if isNew {
+			if _, err := a.ledger.take(ctx, newSignIns, r.user.UID, 1, 1); err != nil {
+				return store.User{}, err
+			}
+		}
+		u, err := a.users.RecordSignIn(ctx, r.user, seen)
+		if err != nil && isNew { // the next call tries again
+			a.ledger.giveBack(newSignIns, r.user.UID, 1)
+		}
+		return u, err
 	})
 	select {
 	case result := <-recorded:
@@ -109,4 +137,23 @@ func (a *API) signOutOthers(ctx context.Context, r *request) (*response, error) 
 		return nil, err
 	}
 	return &response{}, a.users.EndOtherSessions(ctx, r.user.UID, r.claims.AuthTime)
+}
+
+// changePassword gives the caller another password, and ends all other sign-ins. The client then signs in with it.
+func (a *API) changePassword(ctx context.Context, r *request) (*response, error) {
+	var in struct {
+		Password string `json:"password"`
+	}
+	if err := r.decode(&in); err != nil {
+		return nil, err
+	}
+	if err := a.requireFresh(r, passwordSignIn); err != nil {
+		return nil, err
+	}
+	if err := a.users.ChangePassword(ctx, r.user, r.claims.AuthTime, in.Password); err != nil {
+		return nil, err
+	}
+	a.deps.Log.InfoContext(ctx, "changed the password", "uid", r.user.UID, "auth_time", r.claims.AuthTime.UTC(),
+		"client", clientaddr.Of(r.http, a.deps.Proxies))
+	return &response{}, nil
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -98,6 +99,108 @@ func TestSignOutOthers(t *testing.T) {
 	}
 	s.clock.advance(time.Minute)
 	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+}
+
+// A flood of new sign-ins ends at the limit. It is answered later, and the sign-ins that are known go on meanwhile.
+func TestManySignInsAtOnce(t *testing.T) {
+	var counted *countedAccounts
+	s := newSystem(t, func(d *api.Deps) {
+		counted = &countedAccounts{Accounts: d.Accounts}
+		d.Accounts = counted
+	})
+	s.account("ada")
+	const most = 20 // DESIGN §8
+	known := s.token("ada")
+	for range most {
+		s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+		s.clock.advance(time.Second)
+	}
+	next := s.clock.Now()
+	for range 3 {
+		d := s.call("GET", "/conversations", s.token("ada", signedInAt(next)), nil).refused(429, "rate_limited")
+		if d.RetryAfterMS < 1_000 || d.RetryAfterMS > 60_000 {
+			t.Errorf("try again in %d ms", d.RetryAfterMS)
+		}
+	}
+	if n := counted.gets.Load(); n != most {
+		t.Errorf("%d look-ups, want %d", n, most)
+	}
+	s.call("GET", "/me", known, nil).must(200, nil)
+	s.clock.advance(time.Minute)
+	s.call("GET", "/conversations", s.token("ada", signedInAt(next)), nil).must(200, nil)
+}
+
+// Another password ends all other sign-ins, which learn when it was changed. The caller's goes on until the page has
+// signed in with the new password, which joins the device.
+func TestChangePassword(t *testing.T) {
+	s := newSystem(t)
+	s.account("ada")
+	phone := s.clock.Now()
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	s.clock.advance(time.Hour)
+	laptop := s.clock.Now()
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	s.clock.advance(3 * time.Minute)
+	s.call("POST", "/me/password", s.token("ada", signedInAt(laptop)), form{"password": "colder ashes by day"}).
+		refused(403, "sign_in_again")
+	entered := s.clock.Now() // the password, on the laptop
+	s.call("POST", "/me/sign-in", s.token("ada"), form{"replaces": s.token("ada", signedInAt(laptop))}).must(204, nil)
+	for password, code := range map[string]string{"Sunshine1": "password_common", "Ada@Example.org": "password_own_name",
+		"short": "invalid_fields", strings.Repeat("x1", 101): "invalid_fields"} {
+		d := s.call("POST", "/me/password", s.token("ada"), form{"password": password}).refused(422, code)
+		if d.Fields["password"] == "" {
+			t.Errorf("%s: %+v", password, d)
+		}
+	}
+	s.call("GET", "/me", s.token("ada", signedInAt(phone)), nil).must(200, nil) // nothing has changed
+	s.call("POST", "/me/password", s.token("ada"), form{"password": "cafe\u0301 au lait"}).must(204, nil)
+	at := micros(s.clock.Now())
+	if _, err := accountstest.SignIn(t.Context(), s.authHost, "ada@example.org", "caf\u00e9 au lait"); err != nil {
+		t.Errorf("sign-in with the new password: %v", err)
+	}
+	for _, signIn := range []time.Time{phone, laptop} {
+		a := s.call("GET", "/me", s.token("ada", signedInAt(signIn)), nil)
+		a.refused(401, "token_ended")
+		var why struct {
+			At chat.Micros `json:"password_changed_at"`
+		}
+		if a.must(401, &why); why.At != at {
+			t.Errorf("the device learns that the password changed at %v, want %v", why.At, at)
+		}
+	}
+	if g := s.realtime.last(); g.ValidAfter != micros(entered) || len(g.SignedOut) != 0 {
+		t.Errorf("gate %+v", g)
+	}
+	s.clock.advance(2 * time.Second)
+	var me struct {
+		At chat.Micros `json:"password_changed_at"`
+	}
+	s.call("GET", "/me", s.token("ada", signedInAt(entered)), nil).must(200, &me)
+	s.call("POST", "/me/sign-in", s.token("ada"), form{"replaces": s.token("ada", signedInAt(entered))}).must(204, nil)
+	if list := s.devices(s.token("ada")); len(list) != 1 || !list[0].This || me.At != at {
+		t.Errorf("devices %+v, changed at %v", list, me.At)
+	}
+	s.call("GET", "/me", s.token("ada", signedInAt(entered)), nil).refused(401, "token_ended")
+	if len(s.realtime.signedIn) != 1 { // the laptop, beside the phone
+		t.Errorf("announced %q", s.realtime.signedIn)
+	}
+}
+
+// If realtime/ is down, the password has changed all the same, and the next sign-in ends the others.
+func TestChangePasswordWithoutRealtime(t *testing.T) {
+	s := newSystem(t)
+	s.account("ada")
+	phone := s.clock.Now()
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	s.clock.advance(time.Hour)
+	s.realtime.failWith(problem.ErrUnavailable)
+	s.call("POST", "/me/password", s.token("ada"), form{"password": "colder ashes by day"}).must(204, nil)
+	s.realtime.failWith(nil)
+	s.clock.advance(2 * time.Second)
+	s.call("GET", "/me", s.token("ada"), nil).must(200, nil)
+	if g := s.realtime.last(); g.ValidAfter <= micros(phone) {
+		t.Errorf("gate %+v", g)
+	}
 }
 
 // countedAccounts counts the look-ups of accounts.

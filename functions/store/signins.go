@@ -26,6 +26,14 @@ func (u User) HasEnded(signIn chat.Micros) bool {
 	return signIn/second < u.ValidAfter/second || slices.Contains(u.Ended, signIn)
 }
 
+// EndedBy returns when the password was changed that ended a sign-in, as far as is known, or 0.
+func (u User) EndedBy(signIn chat.Micros) chat.Micros {
+	if signIn > u.PasswordAt || !u.HasEnded(signIn) || u.WasSignedOut(signIn) {
+		return 0
+	}
+	return u.PasswordAt
+}
+
 // IsNewSignIn reports whether RecordSignIn has not been called for a sign-in. A sign-in that is older than all of a
 // full list has been recorded and dropped.
 func (u User) IsNewSignIn(signIn chat.Micros) bool {
@@ -54,10 +62,12 @@ func (u *User) EndSession(signIn chat.Micros) {
 	}
 }
 
-// EndOtherSessions makes the tokens of all sign-ins before keep invalid, and of those after it that are listed. With
-// signOut, the listed devices are signed out, so that their clients delete their data; see SignOutDevice.
-func (u *User) EndOtherSessions(keep chat.Micros, signOut bool) {
-	if signOut {
+// EndOtherSessions makes the tokens of all sign-ins before keep invalid, and of those after it that are listed. If the
+// reason is that the password has changed at passwordAt, the devices keep their data. If passwordAt is 0, the listed
+// devices are signed out, so that their clients delete their data; see SignOutDevice.
+func (u *User) EndOtherSessions(keep, passwordAt chat.Micros) {
+	u.PasswordAt = max(u.PasswordAt, passwordAt)
+	if passwordAt == 0 {
 		for _, d := range u.Devices {
 			if !d.Has(keep) {
 				u.signOut(d)

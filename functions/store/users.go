@@ -37,8 +37,8 @@ type User struct {
 	SignIns    []chat.Micros // the newest sign-ins that have called the API, without those that have ended
 	SignedOut  []chat.Micros // those of the ended ones whose device was signed out on purpose
 	Devices    []Device      // where the user is signed in; in no order
-
-	Push bool // has a push subscription; see Subscriptions
+	PasswordAt chat.Micros   // when the user last chose another password in our page; 0: never
+	Push       bool          // has a push subscription; see Subscriptions
 }
 
 // FrozenNames are names and the picture that a user had, and the people who go on seeing them: those who were blocked
@@ -341,9 +341,10 @@ type Users interface {
 	// EndSessions raises ValidAfter to at. It never lowers it.
 	EndSessions(ctx context.Context, uid string, at chat.Micros) (User, error)
 
-	// EndSession ends one sign-in, and EndOtherSessions all others of which the store knows. See the methods of User.
+	// EndSession ends one sign-in, and EndOtherSessions all others of which the store knows: because the password has
+	// changed at passwordAt or, if that is 0, to sign out their devices. See the methods of User.
 	EndSession(ctx context.Context, uid string, signIn chat.Micros) (User, error)
-	EndOtherSessions(ctx context.Context, uid string, keep chat.Micros, signOut bool) (User, error)
+	EndOtherSessions(ctx context.Context, uid string, keep, passwordAt chat.Micros) (User, error)
 
 	// SignOutDevice ends the sign-ins of a device. An unknown device is a problem of kind NotFound.
 	SignOutDevice(ctx context.Context, uid, device string) (User, error)

@@ -67,12 +67,23 @@ func (f Signup) check() (Signup, error) {
 	tidy, found := tidyName(f.DisplayName, f.Operator)
 	fields.add("display_name", found)
 	f.DisplayName = tidy
-	err := fields.err()
-	if len(fields) == 1 && (weak == password.Common || weak == password.OwnName) {
-		err = &problem.Error{Kind: problem.Invalid, Code: string(weak), Message: passwordFaults[weak].msg,
-			Fields: map[string]string{"password": passwordFaults[weak].msg}}
+	if len(fields) == 1 && weak != password.None {
+		return f, passwordProblem(weak)
 	}
-	return f, err
+	return f, fields.err()
+}
+
+// passwordProblem returns the problem with a password, or nil. The code of one that is common or an own name says so.
+func passwordProblem(weak password.Fault) error {
+	found := passwordFaults[weak]
+	switch weak {
+	case password.None:
+		return nil
+	case password.Common, password.OwnName:
+		return &problem.Error{Kind: problem.Invalid, Code: found.code, Message: found.msg,
+			Fields: map[string]string{"password": found.msg}}
+	}
+	return faults{"password": found}.err()
 }
 
 // address returns an email address in lower case, with its domain in the ASCII form, which is the one that mail servers

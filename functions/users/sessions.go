@@ -5,7 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/password"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
@@ -33,20 +36,39 @@ func (s *Service) EndSession(ctx context.Context, uid string, authTime time.Time
 	return s.endSubscriptions(ctx, u)
 }
 
-// EndOtherSessions ends all sign-ins of a user but the one at authTime. Their devices keep their data.
+// EndOtherSessions ends all sign-ins of a user but the one at authTime, because the password has just changed. Their
+// devices keep their data.
 func (s *Service) EndOtherSessions(ctx context.Context, uid string, authTime time.Time) error {
-	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime), false)
+	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime), s.now())
 	if err != nil {
 		return err
 	}
 	return s.endSubscriptions(ctx, u)
 }
 
+// ChangePassword gives a user who has signed in at authTime, with the present password, another one, and ends all other
+// sign-ins. The sign-in system ends this one, too: its tokens are accepted until the client signs in with the new
+// password. A password that breaks the rule is a problem with a fault of the field password, as in a sign-up.
+func (s *Service) ChangePassword(ctx context.Context, u store.User, authTime time.Time, chosen string) error {
+	chosen = norm.NFC.String(chosen) // as the client uses it at every sign-in
+	if err := passwordProblem(password.Check(chosen, u.Username, u.DisplayName, u.Email)); err != nil {
+		return err
+	}
+	if err := s.deps.Accounts.Update(ctx, u.UID, accounts.Change{Password: &chosen}); err != nil {
+		return err
+	}
+	// The password has changed, which a repeated call could not do again. If this fails, the next sign-in ends the others.
+	if err := s.EndOtherSessions(ctx, u.UID, authTime); err != nil {
+		s.deps.Log.WarnContext(ctx, "ending the other sign-ins after a new password failed", "uid", u.UID, "error", err)
+	}
+	return nil
+}
+
 // SignOutOthers signs a user out everywhere but at the sign-in at authTime: the other devices delete their data. It
 // also revokes all refresh tokens in the sign-in system, that of authTime included, whose user must sign in again
 // within the hour.
 func (s *Service) SignOutOthers(ctx context.Context, uid string, authTime time.Time) error {
-	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime), true)
+	u, err := s.deps.Store.EndOtherSessions(ctx, uid, store.SignInTime(authTime), 0)
 	if err != nil {
 		return err
 	}

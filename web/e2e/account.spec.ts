@@ -150,6 +150,12 @@ test("a person sees where they are signed in, and signs out one device, which de
   await expect.poll(second).toBeGreaterThan(before);
   await fillSignIn(laptop.page, ann);
   await expectSignedIn(laptop.page);
+  // The other device asks whether it was its user.
+  const { newDevice, newDeviceYes } = en.settings;
+  const question = phone.page.getByRole("status").filter({ hasText: /Was that you/u });
+  await expect(question).toHaveText(new RegExp(newDevice(".*").replace("?", "\\?"), "u"), { timeout: 10_000 });
+  await question.getByRole("button", { name: newDeviceYes }).press("Enter");
+  await expect(question).toHaveCount(0);
   await laptop.page.goto("/settings");
   const section = laptop.page.getByRole("region", { name: en.settings.devices });
   await expect(section.getByRole("listitem")).toHaveCount(2);

@@ -53,7 +53,7 @@ test("an admin confirms an old sign-in in place; it then ends, and the connectio
   const password = dialog.getByLabel(en.auth.password, { exact: true });
   await password.fill("not my password");
   await password.press("Enter");
-  await expect(password).toHaveAccessibleDescription(adminText.again.wrong);
+  await expect(password).toHaveAccessibleDescription(en.auth.errors.passwordNotYours);
   old = false;
   await password.fill(boss.password);
   await password.press("Enter");

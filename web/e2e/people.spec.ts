@@ -96,7 +96,7 @@ test(
     await dialog.getByLabel(en.settings.leaveConfirm(ann.username)).fill(ann.username);
     await dialog.getByLabel(en.auth.password, { exact: true }).fill("not the password");
     await dialog.getByRole("button", { name: en.settings.leaveDo }).click();
-    await expect(dialog.getByText(en.settings.leaveWrong)).toBeVisible();
+    await expect(dialog.getByText(en.auth.errors.passwordNotYours)).toBeVisible();
     await dialog.getByLabel(en.auth.password, { exact: true }).fill(ann.password);
     await dialog.getByRole("button", { name: en.settings.leaveDo }).click();
     await expect(ann.page.getByText(en.auth.reasons.left)).toBeVisible();

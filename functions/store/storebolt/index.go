@@ -36,10 +36,10 @@ type userRecord struct {
 	Ended      []chat.Micros `json:"ended,omitempty"`
 	SignIns    []chat.Micros `json:"sign_ins,omitempty"`
 
-	SignedOut []chat.Micros  `json:"signed_out,omitempty"`
-	Devices   []store.Device `json:"devices,omitempty"`
-
-	Push bool `json:"push,omitempty"`
+	SignedOut  []chat.Micros  `json:"signed_out,omitempty"`
+	Devices    []store.Device `json:"devices,omitempty"`
+	PasswordAt chat.Micros    `json:"password_at,omitempty"`
+	Push       bool           `json:"push,omitempty"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {

@@ -168,9 +168,9 @@ func (s *Store) EndSession(ctx context.Context, uid string, signIn chat.Micros) 
 }
 
 // EndOtherSessions implements store.Users.
-func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep chat.Micros, signOut bool) (store.User, error) {
+func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep, passwordAt chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
-		u.EndOtherSessions(keep, signOut)
+		u.EndOtherSessions(keep, passwordAt)
 		return nil
 	})
 }

@@ -45,6 +45,7 @@ type userDoc struct {
 	Ended      []chat.Micros `firestore:"ended"`
 	SignIns    []chat.Micros `firestore:"sign_ins"`
 	SignedOut  []chat.Micros `firestore:"signed_out,omitempty"`
+	PasswordAt chat.Micros   `firestore:"password_at,omitempty"`
 	Devices    []deviceDoc   `firestore:"devices,omitempty"`
 
 	Push bool `firestore:"push,omitempty"`
@@ -84,8 +85,10 @@ func docOf(u store.User) userDoc {
 		Disabled: u.Disabled, Blocked: u.Blocked, ErasingAt: u.ErasingAt,
 		Email: u.Email, EmailVerified: u.EmailVerified, EmailAt: u.EmailAt,
 		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns, SignedOut: u.SignedOut,
-		Devices: deviceDocs(u.Devices), Push: u.Push,
-		Renamed: u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
+		PasswordAt: u.PasswordAt,
+		Push:       u.Push,
+		Devices:    deviceDocs(u.Devices),
+		Renamed:    u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
 }
 
 func (d userDoc) user(uid string) store.User {
@@ -94,8 +97,10 @@ func (d userDoc) user(uid string) store.User {
 		Admin:        d.Admin, Disabled: d.Disabled, Blocked: d.Blocked, ErasingAt: d.ErasingAt,
 		Email: d.Email, EmailVerified: d.EmailVerified, EmailAt: d.EmailAt,
 		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns, SignedOut: d.SignedOut,
-		Devices: devicesOf(d.Devices), Push: d.Push,
-		Renamed: d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
+		PasswordAt: d.PasswordAt,
+		Push:       d.Push,
+		Devices:    devicesOf(d.Devices),
+		Renamed:    d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
 }
 
 // userFrom decodes a document of the collection users.
@@ -312,9 +317,9 @@ func (s *Store) EndSession(ctx context.Context, uid string, signIn chat.Micros) 
 }
 
 // EndOtherSessions implements store.Users.
-func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep chat.Micros, signOut bool) (store.User, error) {
+func (s *Store) EndOtherSessions(ctx context.Context, uid string, keep, passwordAt chat.Micros) (store.User, error) {
 	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
-		u.EndOtherSessions(keep, signOut)
+		u.EndOtherSessions(keep, passwordAt)
 		return nil
 	})
 }

@@ -43,7 +43,7 @@ func testSignIns(t *testing.T, s store.Store) {
 		}
 	}
 	record(7)
-	u, err = s.EndOtherSessions(ctx, "ada", at(3), false)
+	u, err = s.EndOtherSessions(ctx, "ada", at(3), at(8))
 	must(t, err)
 	equal(t, "valid after", u.ValidAfter, at(3))
 	equal(t, "ended", u.Ended, []chat.Micros{at(5), at(7)})
@@ -58,7 +58,7 @@ func testSignIns(t *testing.T, s store.Store) {
 	_, _, err = s.RecordSignIn(ctx, "nobody", store.Seen{SignIn: t0, At: t0})
 	mustBe(t, err, problem.ErrNotFound)
 	for _, err := range []error{
-		errOf(s.EndSession(ctx, "nobody", t0)), errOf(s.EndOtherSessions(ctx, "nobody", t0, true)),
+		errOf(s.EndSession(ctx, "nobody", t0)), errOf(s.EndOtherSessions(ctx, "nobody", t0, 0)),
 		errOf(s.SignOutDevice(ctx, "nobody", "1")),
 		errOf(s.SetAddress(ctx, "nobody", store.AddressOf("a@example.org", true, t0))),
 	} {
@@ -118,16 +118,22 @@ func testDevices(t *testing.T, s store.Store) {
 	mustBe(t, errOf(s.SignOutDevice(ctx, "ada", onLaptop.ID())), problem.New(problem.NotFound, "device_unknown", ""))
 	// A sign-in that has ended does not give its place to another one.
 	see(store.Seen{SignIn: t0 + 3*hour, Replaces: t0 + hour, At: t0 + 3*hour}, true)
-	u, err = s.EndOtherSessions(ctx, "ada", t0+3*hour, true)
+	u, err = s.EndOtherSessions(ctx, "ada", t0+3*hour, 0)
 	must(t, err)
 	equal(t, "the phone was signed out", u.WasSignedOut(t0), true)
 	equal(t, "devices", len(u.Devices), 1)
 	// A sign-in that ends otherwise does not make its device delete its data.
 	see(store.Seen{SignIn: t0 + 4*hour, At: t0 + 4*hour}, true)
-	u, err = s.EndOtherSessions(ctx, "ada", t0+4*hour, false)
+	u, err = s.EndOtherSessions(ctx, "ada", t0+4*hour, t0+5*hour)
 	must(t, err)
 	equal(t, "has ended", u.HasEnded(t0+3*hour), true)
 	equal(t, "was signed out", u.WasSignedOut(t0+3*hour), false)
+	equal(t, "ended by a new password", u.EndedBy(t0+3*hour), t0+5*hour)
+	equal(t, "signed out before", u.EndedBy(t0), 0)
+	equal(t, "the present sign-in", u.EndedBy(t0+4*hour), 0)
+	got, err := s.User(ctx, "ada")
+	must(t, err)
+	equal(t, "the stored time of the password", got.PasswordAt, t0+5*hour)
 }
 
 // The newest copy of an address wins, and no two users have the same.

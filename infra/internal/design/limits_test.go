@@ -56,8 +56,8 @@ func TestLimits(t *testing.T) {
 		"profile": "the own names | %s | 1 h", "display-name": "case of the username | %s | 1 day",
 		"export":      "exports | %s | 1 day",
 		"export-read": "read by exports | %s | 1 min", "safety": "blocking, unblocking, signing out | %s | 1 min",
-		"choose": "choosing settings | %s | 1 min",
-		"leave":  "leaving | %s | 1 min"}
+		"choose": "choosing settings | %s | 1 min", "sign-in": "new sign-ins | %s | 1 min",
+		"leave": "leaving | %s | 1 min"}
 	var httpLimits []string
 	for _, b := range api.Budgets() {
 		limit := b.Shared

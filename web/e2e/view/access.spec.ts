@@ -146,7 +146,16 @@ const screens: readonly Screen[] = [
   },
   { place: "/c/lena", shows: sentence(en.conversation.startMore) },
   { place: "/c/nobody", shows: sentence(en.conversation.unknownPerson("nobody")) },
-  { place: "/settings", shows: button(en.settings.signOut), main: true },
+  { place: "/settings", shows: button(en.settings.elsewhere), main: true },
+  {
+    place: "/settings",
+    shows: button(en.settings.elsewhere),
+    prepare: async (page) => {
+      await button(en.settings.elsewhere)(page).click();
+      await dialog(page).getByRole("button", { name: en.settings.elsewhereDo }).click();
+      await expect(page.getByText(en.auth.errors.passwordMissing)).toBeVisible();
+    },
+  },
   { place: "/no/where", shows: sentence(en.common.missing) },
 
   { place: "/admin", shows: sentence(adminText.only) },

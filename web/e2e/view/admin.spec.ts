@@ -185,7 +185,7 @@ test("the panel asks for the password in place, and then does what was asked", a
   await expect(password).toHaveAccessibleDescription(en.auth.errors.passwordMissing);
   await page.keyboard.type("wrong");
   await page.keyboard.press("Enter");
-  await expect(password).toHaveAccessibleDescription(adminText.again.wrong);
+  await expect(password).toHaveAccessibleDescription(en.auth.errors.passwordNotYours);
   await expect(password).toBeFocused();
   await page.keyboard.type("right");
   await page.keyboard.press("Enter");

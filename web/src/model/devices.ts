@@ -34,6 +34,24 @@ export function signOutDevice(parts: LateParts, id: string): Promise<Outcome> {
   });
 }
 
+/**
+ * Returns the device `id` unless the user has answered in this browser whether they signed in there, or on a newer one.
+ * A device of which nothing is known has no names.
+ */
+export async function unseenDevice(parts: LateParts, id: string): Promise<Device | null> {
+  const seen = await parts.store.read((tx) => tx.meta("seenDevice"));
+  // The ids are the times of the sign-ins.
+  if (id === "" || Number(id) <= Number(seen?.id ?? 0)) return null;
+  const list = await listDevices(parts);
+  if (list.ok) return list.value.find((device) => device.id === id) ?? null;
+  return { id, firstAt: 0, lastAt: 0, here: false, browser: "", system: "", place: "" };
+}
+
+/** Notes the user's answer, for all tabs of this browser. */
+export function seeDevice(parts: LateParts, id: string): Promise<Outcome> {
+  return parts.change((tx) => tx.putMeta({ name: "seenDevice", id }));
+}
+
 function readDevice(value: unknown): Device {
   const f = new Fields("device", value);
   return {

@@ -12,6 +12,8 @@ export interface OwnProfile {
   readonly picture?: string;
   /** In ms. */
   readonly createdAt: number | null;
+  /** The id of the last device where the user has signed in since they did so here. Empty if there is none. */
+  readonly newestDevice?: string;
   /** uids. */
   readonly blocked: readonly string[];
 }
@@ -98,6 +100,7 @@ function readOwn(value: unknown): OwnProfile {
     email: f.optionalText("email"),
     admin: f.optionalBool("admin"),
     picture: f.optionalText("picture"),
+    newestDevice: f.has("newest_device") ? f.object("newest_device").text("id") : "",
     createdAt: createdAt === null ? null : Math.round(createdAt / 1000),
     blocked: f.optionalList("blocked").filter((uid) => typeof uid === "string"),
   };

@@ -40,7 +40,6 @@ const english = {
     title: "Is it you?",
     long: "You signed in some time ago. Enter your password to go on.",
     go: "Go on",
-    wrong: "This is not your password. Try again.",
   },
 
   people: {

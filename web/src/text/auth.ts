@@ -51,6 +51,7 @@ const english = {
     emailForm: "This does not look like an email address.",
     emailLetters: "Before the @, use only the letters a to z, digits and signs. Letters such as ü do not work there.",
     passwordMissing: "Enter your password.",
+    passwordNotYours: "This is not your password. Try again.",
     passwordWrong: "Wrong email or password. Check both and try again.",
     fix: (n: number) =>
       plural(n, { one: "Please check the highlighted field.", other: "Please check the highlighted fields." }),

@@ -70,6 +70,9 @@ const english = {
   deviceUsed: (when: string) => `last used ${when}`,
   deviceSignOutName: (name: string, since: string) => `Sign out ${name}, signed in ${since}`,
   deviceSignedOut: (name: string) => `${name} has been signed out.`,
+  newDevice: (name: string) => `Signed in on ${name}. Was that you?`,
+  newDeviceYes: "Yes",
+  newDeviceList: "See your devices",
   devicesHint:
     "A device that you sign out deletes your chats as soon as it is online. If a device was stolen, sign out everywhere else, or choose a new password.",
   elsewhere: "Sign out everywhere else",
@@ -97,7 +100,6 @@ const english = {
   leaveTitle: "Delete your account for good?",
   leaveConfirm: (username: string) => `Type ${username} to continue`,
   leaveMismatch: (username: string) => `Type ${username} exactly as shown.`,
-  leaveWrong: "This is not your password. Try again.",
   leaving: "Deleting your account",
   admin: "Admin panel",
 } as const;

@@ -12,6 +12,8 @@ import type { User } from "./user";
 export interface Me extends User {
   readonly email: string;
   readonly admin: boolean;
+  /** The id of the last device where the user has signed in since they did so here. Empty if there is none. */
+  readonly newestDevice?: string;
   /** When the account was created. Null until the profile is loaded. */
   readonly createdAt: number | null;
 }

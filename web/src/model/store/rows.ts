@@ -235,6 +235,8 @@ export type MetaRow =
    */
   | { readonly name: "replay"; readonly live: boolean; readonly listed: readonly ListedConversation[] | null }
   | { readonly name: "profile"; readonly profile: OwnProfile }
+  /** The newest device about whose sign-in the user has answered in this browser. */
+  | { readonly name: "seenDevice"; readonly id: string }
   | PushRow;
 
 /**

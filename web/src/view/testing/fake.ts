@@ -39,6 +39,7 @@ const me = new Value<Me>({
   displayName: "Ada Brandt",
   email: "ada@example.org",
   admin: params.has("admin"),
+  newestDevice: params.has("new-device") ? "3" : "",
   createdAt: Date.now() - 4e9,
 });
 const blocked = new Value<readonly User[] | null>([]);
@@ -411,6 +412,7 @@ const fake = {
   say,
   answer,
   people,
+  me,
   connection,
   list,
   params,
