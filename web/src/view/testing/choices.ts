@@ -47,7 +47,6 @@ export class FakeChoices {
     return [...this.rows.values()];
   }
 
-  readonly meta = new Map<string, MetaRow>();
   readonly change: LateParts["change"] = async (run) => {
     if (params.has("unchangeable")) return refused("storage_full", "");
     const tx: Pick<WriteTx, "settings" | "conversation" | "putMeta"> = {
