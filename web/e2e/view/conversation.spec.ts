@@ -1,4 +1,5 @@
 import type { Page } from "@playwright/test";
+import { messageText } from "../../src/text/messages";
 import { heldText } from "../../src/text/held";
 import { atRest, en, expect, painted, test } from "./test";
 
@@ -170,7 +171,7 @@ test("a new message does not move earlier ones that are being read, and is annou
   const page = await at("/c/amina.diallo");
   // Scrolls at once, as a user does who looks something up. The list must not scroll back.
   await scrollTo(page, 100);
-  await expect(page.getByRole("button", { name: en.conversation.jump, exact: true })).toBeVisible();
+  await expect(page.getByRole("button", { name: messageText.jump, exact: true })).toBeVisible();
   await painted(page);
   const read = articles(page).filter({ hasText: "Do not forget the lamps" }).first();
   const before = await read.evaluate((e) => e.getBoundingClientRect().top);

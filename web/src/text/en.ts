@@ -104,7 +104,6 @@ export const en = {
   },
 
   chats: {
-    title: "Chats",
     label: "Your chats",
     search: "Search chats, people and messages",
     empty: "Nobody has written yet, and neither have you.",
@@ -126,7 +125,6 @@ export const en = {
     /** The text of the ticks of a preview. */
     states: { waiting: "Waiting to be sent", sent: "Sent", delivered: "Delivered", read: "Read", failed: "Not sent" },
     pick: "Choose a chat, or start one.",
-    more: "Loading more",
     gone: "Deleted account",
     /** The badge of an admin. */
     admin: "Admin",
@@ -151,8 +149,6 @@ export const en = {
     earlier: "Loading earlier messages",
     earlierFailed: "Earlier messages could not be loaded.",
     newMessages: "New messages",
-    jump: "Jump to the latest message",
-    jumpUnread: (n: number) => plural(n, { one: `Jump to ${n} new message`, other: `Jump to ${n} new messages` }),
     unknownPerson: (name: string) => `There is nobody called “${name}” here.`,
     unknownPersonDo: "Find someone",
     self: "This is you. You cannot write to yourself.",
@@ -201,14 +197,11 @@ export const en = {
     changeWaits: "A change waits to be sent",
     reacted: (who: string, emoji: string) => `${who} reacted with ${emoji}`,
     both: (name: string) => `You and ${name}`,
-    spokenEdited: (who: string, text: string) => `${who} edited a message: ${text}`,
-    spokenDeleted: (who: string) => `${who} deleted a message`,
     spokenNew: (who: string, text: string) => `${who}: ${text}`,
 
     block: (name: string) => `Block ${name}`,
     blockHint: "They can no longer write to you. They are not notified.",
     unblockedDone: (name: string) => `${name} can write to you again.`,
-    username: "Username",
   },
 
   days: {

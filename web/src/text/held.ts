@@ -20,3 +20,13 @@ const english = {
 
 /** The texts of messages that were refused, or that wait for something else than the connection. */
 export const heldText = inLanguage("held", english);
+
+/** Returns why messages wait; "" for a code of a later server. */
+export function heldReason(
+  code: string,
+  name: string,
+  limits: { readonly strangerMessages: number; readonly newPeople: number },
+): string {
+  const { held } = heldText;
+  return Object.hasOwn(held, code) ? held[code as keyof typeof held](name, limits) : "";
+}

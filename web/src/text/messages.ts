@@ -1,6 +1,11 @@
 import { inLanguage } from "./language";
+import { plurals } from "./plural";
+
+const plural = plurals("en");
 
 const english = {
+  jump: "Jump to the latest message",
+  jumpUnread: (n: number) => plural(n, { one: `Jump to ${n} new message`, other: `Jump to ${n} new messages` }),
   reactWith: (emoji: string) => `React with ${emoji}`,
   reactMore: "React with another emoji",
   withdraw: (emoji: string) => `Remove your reaction ${emoji}`,
@@ -11,6 +16,8 @@ const english = {
   deletedForAll: "Deleted for everyone",
   deliveredAt: (when: string) => `Delivered ${when}`,
   read: "Read",
+  spokenEdited: (who: string, text: string) => `${who} edited a message: ${text}`,
+  spokenDeleted: (who: string) => `${who} deleted a message`,
   /** Why a change was taken back, by its kind. */
   reverted: {
     edit: (why: string) => `Your edit was not accepted. ${why}`,
@@ -27,5 +34,5 @@ const english = {
   },
 } as const;
 
-/** The texts of changes of messages. The rules are those of en.ts. */
+/** The texts of changes of messages, and of a conversation that is not at its end. The rules are those of en.ts. */
 export const messageText = inLanguage("messages", english);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Message } from "../../model";
 import { text } from "../../text";
+import { messageText } from "../../text/messages";
 import { spokenChanges } from "./spokenChanges";
 
 type Changes = NonNullable<Message["changes"]>;
@@ -10,7 +11,8 @@ const message = (key: string, mine: boolean, body: string, changes?: Partial<Cha
   ({ key, mine, body, ...(changes && { changes: { ...none, ...changes } }) }) as Message;
 const bob = (emoji: string) => ({ emoji, mine: false });
 const me = (emoji: string) => ({ emoji, mine: true });
-const { reacted, spokenDeleted, spokenEdited, you } = text.conversation;
+const { reacted, you } = text.conversation;
+const { spokenDeleted, spokenEdited } = messageText;
 
 describe("what is spoken", () => {
   test.each<[string, Message, Message, string]>([

@@ -1,5 +1,6 @@
 import { cut, type Message } from "../../model";
 import { text } from "../../text";
+import { messageText } from "../../text/messages";
 
 /** Returns what is to be spoken of changed messages: edits and deletions of the other user, and everybody's reactions. */
 export function spokenChanges(before: readonly Message[], now: readonly Message[], name: string): string {
@@ -10,11 +11,11 @@ export function spokenChanges(before: readonly Message[], now: readonly Message[
     if (!old || old === message || old.key !== message.key || !message.changes) continue;
     const { deleted, edited, reactions } = message.changes;
     if (deleted) {
-      if (!old.changes?.deleted && !message.mine) said.push(text.conversation.spokenDeleted(name));
+      if (!old.changes?.deleted && !message.mine) said.push(messageText.spokenDeleted(name));
       continue;
     }
     if (!message.mine && edited !== null && old.body !== message.body)
-      said.push(text.conversation.spokenEdited(name, cut(message.body, 300)));
+      said.push(messageText.spokenEdited(name, cut(message.body, 300)));
     for (const { emoji, mine } of reactions)
       if (!old.changes?.reactions.some((r) => r.emoji === emoji && r.mine === mine))
         said.push(text.conversation.reacted(mine ? text.conversation.you : name, emoji));

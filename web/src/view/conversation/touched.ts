@@ -6,7 +6,7 @@ export { default as MessageLayers } from "./MessageLayers.svelte";
 export { default as RowMenu } from "../chats/RowMenu.svelte";
 export { Choosing } from "../chats/choosing";
 export { RowMenus } from "../chats/rowMenus.svelte";
-export { heldText } from "../../text/held";
+export { heldReason } from "../../text/held";
 export { default as Refused } from "./Refused.svelte";
 export { default as Reverted } from "./Reverted.svelte";
 export { Changing } from "./changing";
