@@ -24,8 +24,9 @@
 //  4. Package settle publishes the message for saving (package publish) and waits for the confirmation. Then it reports
 //     "delivered" to the sender. Only then does it remove the message from the inbox.
 //
-// So a message is saved only after it was delivered. Until then it waits in Redis. If its recipient has a device that is
-// registered for push, and nobody looks at any, package away publishes an event, and the function notify sends a push.
+// So a message is saved only after it was delivered. Until then it waits in Redis. If its recipient has a device that
+// is registered for push, and nobody looks at any, package away publishes an event, and the function notify sends a
+// push.
 //
 // Read marks take the same way. Typing and presence (package presence) are hints: they are published, and never stored.
 // The functions call the /internal/ routes of any one instance (package internalapi) when a user was disabled or

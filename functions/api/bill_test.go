@@ -41,8 +41,9 @@ func terraformDefault(t *testing.T, name string) int64 {
 // mostOfAMinute is what one hostile user may cost in a minute, in dollars; half of it for calls.
 const mostOfAMinute = 0.012
 
-// The answered HTTP calls of one hostile user cost less than that in the worst minute: all windows begin in it, and the calls reach every instance that Terraform allows. The sum does not include refused calls. Each costs its
-// invocation, like a call without an account.
+// The answered HTTP calls of one hostile user cost less than that in the worst minute: all windows begin in it, and the
+// calls reach every instance that Terraform allows. The sum does not include refused calls. Each costs its invocation,
+// like a call without an account.
 func TestBillOfOneUser(t *testing.T) {
 	instances := terraformDefault(t, "function_max_instances")
 	total := 0.0
