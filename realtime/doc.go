@@ -24,7 +24,9 @@
 //  4. Package settle publishes the message for saving (package publish) and waits for the confirmation. Then it reports
 //     "delivered" to the sender. Only then does it remove the message from the inbox.
 //
-// So a message is saved only after it was delivered. Until then it waits in Redis.
+// So a message is saved only after it was delivered. Until then it waits in Redis. If its recipient has a device that
+// is registered for push, and nobody looks at any, package away publishes an event, and the function notify sends a
+// push.
 //
 // Read marks take the same way. Typing and presence (package presence) are hints: they are published, and never stored.
 // The functions call the /internal/ routes of any one instance (package internalapi) when a user was disabled or
@@ -63,7 +65,8 @@
 //	settle       settlement of acks: publish, report, remove
 //	publish      publishes to Pub/Sub
 //	trace        log lines that follow one message to the archive
-//	presence     who is connected
+//	presence     who is connected, and at whose devices somebody looks
+//	away         publishes messages that wait for people who are away
 //	cmd/realtime the program that Cloud Run runs
 //
 // Tools:
@@ -77,8 +80,8 @@
 // For tests: redistest (miniredis, a Redis server and a Redis cluster), testwait (fake clocks), and server/servertest
 // (whole instances in memory).
 //
-// The functions use packages chat, clientaddr, delivery, env, identity, internalapi, logging and problem. Nothing here
-// imports the functions.
+// The functions use packages away, chat, clientaddr, delivery, env, identity, internalapi, logging and problem. Nothing
+// here imports the functions.
 //
 // Edits, deletions and reactions are changes of a message. A change takes the path of a message: whatever is said here
 // of one that is sent, waits, is acknowledged, published or refused holds for a change as well.

@@ -38,16 +38,17 @@ type Subscription struct {
 type Subscriptions interface {
 	// Subscribe stores a subscription in place of the earlier one of its device, and takes its endpoint from the user who
 	// had it. Beyond MaxSubscriptions it removes the one with the oldest At. It writes nothing if the same subscription
-	// was stored less than RenewAfter ago. It returns the user who had the endpoint if they have no subscription left, else
-	// "". A user who is being deleted is problem.ErrNotFound. A paid backend charges for at most 5 reads and 5 writes.
+	// was stored less than RenewAfter ago. It returns the user who had the endpoint if they have no subscription left,
+	// else "". A user who is being deleted is problem.ErrNotFound. A paid backend charges for at most 5 reads and 5
+	// writes.
 	Subscribe(ctx context.Context, uid string, s Subscription) (bereft string, err error)
 
 	// Subscriptions returns the subscriptions of a user, in no particular order. A paid backend charges for one read.
 	Subscriptions(ctx context.Context, uid string) ([]Subscription, error)
 
 	// Unsubscribe removes the subscriptions of a user for which drop returns true, which it may call repeatedly. If there
-	// are none, it writes nothing. last says that it has removed the last one. A paid backend charges for one read, and for
-	// a second one with the last.
+	// are none, it writes nothing. last says that it has removed the last one. A paid backend charges for one read, and
+	// for a second one with the last.
 	Unsubscribe(ctx context.Context, uid string, drop func(Subscription) bool) (last bool, err error)
 }
 

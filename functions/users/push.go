@@ -53,8 +53,8 @@ func (s *Service) RefreshGate(ctx context.Context, uid string) error {
 	return s.pushGate(ctx, u)
 }
 
-// endSubscriptions removes the push subscriptions of sign-ins of u that have ended, and makes the gate of u take effect.
-// If the first fails, nothing is sent to them anyway, and the next call removes them.
+// endSubscriptions removes the push subscriptions of sign-ins of u that have ended, and makes the gate of u take
+// effect. If the first fails, nothing is sent to them anyway, and the next call removes them.
 func (s *Service) endSubscriptions(ctx context.Context, u store.User) error {
 	u, err := s.unsubscribe(ctx, u, func(sub store.Subscription) bool { return u.HasEnded(sub.SignIn) })
 	return errors.Join(err, s.pushGate(ctx, u))

@@ -94,7 +94,7 @@ func TestClient(t *testing.T) {
 	c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL + "/", Tokens: tokens{}})
 	ctx := t.Context()
 	g := internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5,
-		Ended: []chat.Micros{7}, SignedOut: []chat.Micros{7}, Blocked: []string{"eve"}}
+		Ended: []chat.Micros{7}, SignedOut: []chat.Micros{7}, Blocked: []string{"eve"}, Push: true}
 	if err := c.GateChanged(ctx, g); err != nil {
 		t.Error(err)
 	}
@@ -120,7 +120,7 @@ func TestClient(t *testing.T) {
 	auth := "Bearer token-for-" + srv.URL
 	want := []seen{
 		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true,
-			"valid_after": 5.0, "ended": []any{7.0}, "signed_out": []any{7.0}, "blocked": []any{"eve"}}},
+			"valid_after": 5.0, "ended": []any{7.0}, "signed_out": []any{7.0}, "blocked": []any{"eve"}, "push": true}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada"}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada", "own": true}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},

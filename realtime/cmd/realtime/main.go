@@ -233,7 +233,8 @@ func build(ctx context.Context, c config, getenv func(string) string) (_ *parts,
 	}
 	p.closers = append(p.closers, func() { rdb.Close() })
 	p.deps = server.Deps{
-		Redis: rdb, Gates: gatefirestore.New(store), Publisher: publisher, Notify: notify, Verifier: verifier, Services: services,
+		Redis: rdb, Gates: gatefirestore.New(store), Publisher: publisher, Notify: notify,
+		Verifier: verifier, Services: services,
 		Client: os.DirFS(c.clientDir), Instance: instance(c), Config: c.client(),
 		Origins: c.origins, HostedURL: c.hostedURL,
 		MaxSockets: c.maxSockets, Greetings: server.Greetings{Near: greetingNear, Far: greetingFar},

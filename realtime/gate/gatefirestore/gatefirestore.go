@@ -1,7 +1,7 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
-// disabled and push (bool), valid_after (microseconds or a timestamp), ended and signed_out (arrays of microseconds) and
-// blocked (array of uids), and who has written to whom from conversations/{id}, with the field writers (array of uids). A user
-// without a document does not exist.
+// disabled and push (bool), valid_after (microseconds or a timestamp), ended and signed_out (arrays of microseconds)
+// and blocked (array of uids), and who has written to whom from conversations/{id}, with the field writers (array of
+// uids). A user without a document does not exist.
 package gatefirestore
 
 import (

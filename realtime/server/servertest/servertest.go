@@ -119,7 +119,8 @@ func (r *Rig) start(network *Network, change func(*server.Deps)) *Instance {
 	}
 	rdb := redis.NewClient(inbox.Tune(&redis.UniversalOptions{PoolSize: PoolSize, MaxRetries: retries, MinRetryBackoff: -1,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return network.dial(r.Mini) }}).Simple())
-	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Notify: r.Notified, Verifier: verifier, Services: Services{},
+	deps := server.Deps{Redis: rdb, Gates: r.Gates, Publisher: publisher, Notify: r.Notified,
+		Verifier: verifier, Services: Services{},
 		Origins: []string{Origin}, Log: slog.New(slog.DiscardHandler),
 		Config:  server.ClientConfig{APIBase: "/api", RealtimeURL: "wss://chat.example.org/ws"},
 		Inboxes: inbox.Options{Limits: inbox.Generous()}}
