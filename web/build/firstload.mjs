@@ -33,6 +33,7 @@ const LATER = [
   "src/view/conversation/formatting.ts", // when a message may contain a link or formatting
   "src/view/settings/Settings.svelte",
   "src/view/notifications/push.ts", // once notifications are allowed and the page is connected
+  "src/model/session/passwordChange.ts", // on the sign-in page after a sign-in has ended
   "src/view/settings/NewDeviceLine.svelte", // after a sign-in on another device
   "src/view/conversation/touched.ts", // when the user does more than type, has scrolled up, or sees somebody with a picture; on touch screens after a conversation is open
   "src/view/admin/Admin.svelte",

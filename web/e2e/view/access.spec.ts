@@ -81,6 +81,11 @@ const admin = { admin: 1 };
 const screens: readonly Screen[] = [
   { place: "/signin", options: { as: "signed-out" }, shows: button(en.auth.signIn), main: true },
   { place: "/signin", options: { as: "signed-out", reason: "disabled" }, shows: button(en.auth.signIn) },
+  {
+    place: "/signin",
+    options: { as: "signed-out", reason: "ended", changed: 1 },
+    shows: sentence("Your password was changed on"),
+  },
   { place: "/signup", options: { as: "signed-out" }, shows: button(en.auth.signUp), main: true },
   {
     place: "/signup",
@@ -154,6 +159,15 @@ const screens: readonly Screen[] = [
       await button(en.settings.elsewhere)(page).click();
       await dialog(page).getByRole("button", { name: en.settings.elsewhereDo }).click();
       await expect(page.getByText(en.auth.errors.passwordMissing)).toBeVisible();
+    },
+  },
+  {
+    place: "/settings",
+    shows: button(en.settings.passwordChange),
+    prepare: async (page) => {
+      await button(en.settings.passwordChange)(page).click();
+      await dialog(page).getByRole("button", { name: en.settings.passwordDo }).click();
+      await expect(page.getByText(en.auth.errors.passwordMissing).first()).toBeVisible();
     },
   },
   { place: "/no/where", shows: sentence(en.common.missing) },

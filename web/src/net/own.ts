@@ -79,6 +79,11 @@ export class OwnApi {
     await this.http.text({ method: "DELETE", path: "me/devices" });
   }
 
+  /** Changes the password. Needs a sign-in within the last minutes, and another one with the new password afterwards. */
+  async changePassword(password: string): Promise<void> {
+    await this.http.text({ method: "POST", path: "me/password", body: { password } });
+  }
+
   /** Ends every other sign-in of the user. Needs a sign-in within the last minutes. */
   async signOutOthers(): Promise<void> {
     await this.http.text({ method: "POST", path: "me/sign-out-others" });

@@ -110,6 +110,9 @@ const english = {
   resetDone: "Your password has been changed. All other devices have been signed out.",
   backToSignIn: "Back to sign in",
   endedTitle: "You were signed out",
+  /** Instead of the reason `ended`. */
+  passwordChanged: (when: string) =>
+    `Your password was changed on ${when}. Sign in again with the new one; the data in this browser is still here. If it was not you who changed it, follow “Forgot your password?”.`,
   /** Why the user is signed out; see SignedOutReason. */
   reasons: {
     none: "",

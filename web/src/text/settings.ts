@@ -82,6 +82,13 @@ const english = {
   elsewhereDo: "Sign out the others",
   elsewhereDone: "All other devices have been signed out.",
 
+  passwordHint: "Choose another one if somebody else may know it.",
+  passwordChange: "Change your password",
+  passwordTitle: "Change your password",
+  passwordLong: "You stay signed in here. All other devices are signed out; they keep your chats for the next sign-in.",
+  passwordCurrent: "Current password",
+  passwordDo: "Change it",
+
   session: "This browser",
   signOut: "Sign out",
   signOutHint: "Removes everything that this browser stores about your account.",

@@ -49,8 +49,8 @@ export interface ChatHandlers {
   signOut(): Promise<void>;
   /** Confirms the user's identity with the password. `renewed` is called when tokens of the new sign-in are available. */
   confirm(password: string, renewed: () => void): Promise<void>;
-  /** See {@link Chat}. `renewed` as for `confirm`. */
-  signOutElsewhere(password: string, renewed: () => void): Promise<void>;
+  /** See {@link Chat}. `renewed` as for `confirm`. With `chosen`, this is changePassword. */
+  signOutElsewhere(password: string, renewed: () => void, chosen?: string): Promise<void>;
   leave(password: string): Promise<void>;
 }
 
@@ -284,8 +284,12 @@ export class ChatModel implements Chat {
     return await outcome(() => this.handlers.signOut());
   }
 
-  signOutElsewhere(password: string): Promise<Outcome> {
-    return outcome(() => this.handlers.signOutElsewhere(password, () => this.leader.renewToken()));
+  signOutElsewhere(password: string, chosen?: string): Promise<Outcome> {
+    return outcome(() => this.handlers.signOutElsewhere(password, () => this.leader.renewToken(), chosen));
+  }
+
+  changePassword(password: string, chosen: string): Promise<Outcome> {
+    return this.signOutElsewhere(password, chosen);
   }
 
   leave(password: string): Promise<Outcome> {

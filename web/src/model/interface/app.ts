@@ -44,6 +44,11 @@ export interface Accounts {
    * "offline", "outdated".
    */
   commonPasswords(): Promise<Outcome<ReadonlySet<string>>>;
+  /**
+   * Returns when the password was changed, in ms, after a sign-in has `ended` for that reason in this tab. Null if that is
+   * not known.
+   */
+  passwordChangedAt(): Promise<Outcome<number | null>>;
   /** Returns the email address of the account that the code from that email belongs to. Problems: "code_ended". */
   resetAddress(code: string): Promise<Outcome<string>>;
   /**

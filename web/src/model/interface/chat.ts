@@ -94,6 +94,11 @@ export interface Chat {
   signOut(options?: { evenIfUnsent?: boolean }): Promise<Outcome>;
   /** Signs out every other device, which deletes its data. `password` confirms the user's identity. */
   signOutElsewhere(password: string): Promise<Outcome>;
+  /**
+   * Changes the password, and signs out every other device, which keeps its data. `password` is the present one. Problems
+   * with the new one: "password_common", "password_own_name", or "invalid_fields" with `fields`.
+   */
+  changePassword(password: string, chosen: string): Promise<Outcome>;
   /** Deletes the account and its data, then signs out here. `password` confirms the user's identity. */
   leave(password: string): Promise<Outcome>;
 }

@@ -30,6 +30,8 @@ const SIGN_OUT_MS = 3_000;
 const END_REPLACED_MS = 2_000;
 /** From the sign-out of all devices until a new sign-in is not one of the revoked ones. */
 const REVOKED_MS = 2_000;
+/** The longest wait for the next attempt to sign in then. */
+const AGAIN_MS = 60_000;
 
 interface Running {
   readonly account: Account;
@@ -56,6 +58,8 @@ export class AppModel implements App, Accounts {
   /** Incremented per change of the signed-in account, so that results for an earlier one are ignored. */
   private generation = 0;
   private channel: Channel | null = null;
+  /** The last ID token of this tab. The server says with it why a sign-in has ended. */
+  private lastToken = "";
 
   constructor(platform: Platform, identity: IdentityFactory, loadChat: ChatLoader) {
     this.platform = platform;
@@ -125,6 +129,15 @@ export class AppModel implements App, Accounts {
     return outcome(async () => {
       const list = await loadCode(() => import("../../../../functions/password/common.txt?raw"));
       return new Set(list.default.split("\n"));
+    });
+  }
+
+  passwordChangedAt(): Promise<Outcome<number | null>> {
+    return outcome(async () => {
+      const token = this.lastToken;
+      if (token === "") return null;
+      const code = await loadCode(() => import("./passwordChange"));
+      return await code.passwordChangedAt(this.platform.http, (await this.config.get()).apiBase, token);
     });
   }
 
@@ -217,7 +230,7 @@ export class AppModel implements App, Accounts {
         onSignInEnded: (reason) => void this.endSession(generation, reason),
         signOut: () => this.signOutHere(account),
         confirm: (password, renewed) => this.confirm(account, password, renewed),
-        signOutElsewhere: (password, renewed) => this.signOutElsewhere(account, password, renewed),
+        signOutElsewhere: (password, renewed, chosen) => this.signOutElsewhere(account, password, renewed, chosen),
         leave: (password) => this.leave(account, password),
       },
     );
@@ -288,9 +301,11 @@ export class AppModel implements App, Accounts {
     if (replaced === null) return;
     // The socket has the new token by then. If this fails, the old sign-in stays valid, as it was.
     this.platform.clock.after(END_REPLACED_MS, () => {
-      new OwnApi(this.http())
-        .signOut(replaced)
-        .catch((err: unknown) => this.platform.report("the replaced sign-in could not be ended", err));
+      new OwnApi(this.http()).signOut(replaced).catch((err: unknown) => {
+        // The server may have ended it with all others.
+        if (!(err instanceof ApiProblem && err.status === 401))
+          this.platform.report("the replaced sign-in could not be ended", err);
+      });
     });
   }
 
@@ -301,13 +316,31 @@ export class AppModel implements App, Accounts {
     await this.signOut(account, "left");
   }
 
-  /** Signs out every other device. This revokes all sign-ins, so this device signs in again. */
-  private async signOutElsewhere(account: Account, password: string, renewed: () => void): Promise<void> {
+  /**
+   * Signs out every other device or, with `chosen`, changes the password, which ends all other sign-ins. Either revokes
+   * all sign-ins, so this device signs in again.
+   */
+  private async signOutElsewhere(
+    account: Account,
+    password: string,
+    renewed: () => void,
+    chosen?: string,
+  ): Promise<void> {
     await this.confirm(account, password, renewed);
-    await new OwnApi(this.http()).signOutElsewhere();
-    // Sign-ins are revoked up to a whole second.
-    await new Promise<void>((resolve) => void this.platform.clock.after(REVOKED_MS, resolve));
-    await this.confirm(account, password, renewed);
+    const own = new OwnApi(this.http());
+    await (chosen === undefined ? own.signOutElsewhere() : own.changePassword(normal(chosen)));
+    // Sign-ins are revoked up to a whole second. What was asked for is done, so later failures are not reported to the
+    // user: the token of this sign-in is valid for up to an hour, and then the user has to sign in.
+    for (let wait = REVOKED_MS; ; wait *= 2) {
+      await new Promise<void>((resolve) => void this.platform.clock.after(wait, resolve));
+      try {
+        return await this.confirm(account, chosen ?? password, renewed);
+      } catch (err) {
+        if (err instanceof ApiProblem && err.retryable && wait < AGAIN_MS) continue;
+        this.platform.report("this device could not sign in again", err);
+        return;
+      }
+    }
   }
 
   /**
@@ -378,7 +411,9 @@ export class AppModel implements App, Accounts {
   private async token(account: Account, fresh: boolean): Promise<Token> {
     // Another tab may have signed in another account, whose token must not be used here.
     if (this.identity.remembered()?.uid !== account.uid) throw new SignInEnded("ended");
-    return await this.identity.token(fresh);
+    const token = await this.identity.token(fresh);
+    this.lastToken = token.value;
+    return token;
   }
 
   private http(): HttpApi {

@@ -100,6 +100,9 @@ export class FakeArchive {
           firebase: { apiKey: "k", projectId: "p", authDomain: "a" },
           ...(this.origins === null ? {} : { origins: this.origins }),
         });
+      case "/api/me/sign-in":
+      case "/api/me/password":
+        return json(204, undefined);
       case "/api/me/sign-out":
       case "/api/me/sign-out-others":
         this.signOuts.push({ uid, path: url.pathname, token: request.headers["authorization"] ?? "" });

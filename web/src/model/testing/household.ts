@@ -31,7 +31,7 @@ class FakeIdentity implements Identity {
 
   async signIn(email: string, password: string): Promise<Account> {
     this.house.passwords.push(password);
-    if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
+    if (password !== this.house.password) throw new ApiProblem(400, "wrong_password", "");
     const uid = email.split("@")[0] ?? "";
     this.platform.notes.set("identity.uid", uid);
     return { uid, email };
@@ -42,8 +42,9 @@ class FakeIdentity implements Identity {
   }
 
   async reauthenticate(password: string): Promise<string | null> {
+    if (this.house.identityDown) throw new ApiProblem(0, "offline", "");
     this.house.passwords.push(password);
-    if (password !== "correct horse") throw new ApiProblem(400, "wrong_password", "");
+    if (password !== this.house.password) throw new ApiProblem(400, "wrong_password", "");
     this.house.signIns++;
     return `${this.platform.notes.get("identity.uid") ?? ""} ${this.tokens}`;
   }
@@ -90,6 +91,10 @@ export class Household {
   readonly server = new ModelServer(this.clock);
   /** Users whose sign-in was revoked. */
   readonly revoked = new Set<string>();
+  /** The identity service cannot be reached. */
+  identityDown = false;
+  /** The password of everybody. */
+  password = "correct horse";
   /** The passwords that reached the identity service. */
   readonly passwords: string[] = [];
   /** How often somebody confirmed their identity. */
@@ -118,7 +123,10 @@ export class Household {
     };
     platform.answer = async (request) => {
       const uid = (request.headers["authorization"] ?? "").replace("Bearer ", "").split(" ")[0] ?? "";
-      return await this.server.archive.answer(uid, request);
+      const answer = await this.server.archive.answer(uid, request);
+      if (answer.status === 204 && request.url.endsWith("/api/me/password"))
+        this.password = (JSON.parse(request.body ?? "") as { readonly password: string }).password;
+      return answer;
     };
     const app = new AppModel(
       platform,
@@ -148,7 +156,7 @@ export class Household {
       });
     }
     const tab = await this.tab(browser, options);
-    const outcome = await tab.app.signIn(`${uid}@example.org`, "correct horse");
+    const outcome = await tab.app.signIn(`${uid}@example.org`, this.password);
     if (!outcome.ok) throw new Error(outcome.problem.message);
     await this.pass(1_000);
     return tab;

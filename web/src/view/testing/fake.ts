@@ -313,6 +313,12 @@ const chat: Chat = {
     signOutElsewhere();
     return ok(undefined);
   },
+  async changePassword(p, chosen) {
+    await wait(400);
+    if (p !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
+    if (chosen.includes("common")) return refused("password_common", "Common.", { password: "Common." });
+    return ok(undefined);
+  },
   async leave(p) {
     await wait(400);
     if (p !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
@@ -327,6 +333,9 @@ export function createApp(): App {
     session,
     remembers: params.get("as") !== "signed-out",
     accounts: {
+      async passwordChangedAt() {
+        return ok(params.has("changed") ? Date.now() - 60_000 : null);
+      },
       async signUp(f) {
         await wait(400);
         if (f.username === "taken") return refused("username_taken", "x", { username: "x" });
