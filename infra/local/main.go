@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -29,6 +30,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
 	"github.com/phoenixchat/phoenixchat/infra/internal/repo"
 	"github.com/phoenixchat/phoenixchat/infra/internal/webbuild"
+	"github.com/phoenixchat/phoenixchat/infra/pushstub"
 	"github.com/phoenixchat/phoenixchat/infra/stack"
 	"github.com/phoenixchat/phoenixchat/realtime/logging"
 )
@@ -63,6 +65,7 @@ type settings struct {
 	confirm   string
 	revoke    bool
 	json      bool
+	pushStub  bool
 	verbose   bool
 
 	firestore, pubsub, auth string // *_EMULATOR_HOST
@@ -89,6 +92,8 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (setting
 	f.StringVar(&s.confirm, "confirm", "", "with -uid: the `username`, to confirm that it is the right person")
 	f.BoolVar(&s.revoke, "revoke", false, "with -superuser or -uid: remove the user's admin rights instead")
 	f.BoolVar(&s.json, "json", false, "print the addresses as one line of JSON")
+	f.BoolVar(&s.pushStub, "push-stub", false,
+		"send no pushes to the push services of browsers, but to a stand-in, whose address -json prints")
 	f.BoolVar(&s.verbose, "v", false, "log at debug level")
 	f.Usage = func() {
 		fmt.Fprintln(stderr, "usage: go run ./infra/local [flags]")
@@ -157,8 +162,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	if s.verbose {
 		level = slog.LevelDebug
 	}
+	var pushService http.Handler
+	if s.pushStub {
+		stub := pushstub.New()
+		stub.Open()
+		pushService = stub
+	}
 	st, err := stack.Start(ctx, stack.Options{
-		Listener: listener, Client: os.DirFS(s.client), Data: s.data, Instances: s.instances,
+		PushService: pushService,
+		Listener:    listener, Client: os.DirFS(s.client), Data: s.data, Instances: s.instances,
 		Emulators: s.emulators, Redis: s.redis, Firestore: s.firestore, PubSub: s.pubsub, Auth: s.auth,
 		Log: logging.New(stderr, logging.Options{Level: level}),
 		Mail: func(m authstub.Mail) {
@@ -242,6 +254,7 @@ type addresses struct {
 	Auth      string   `json:"auth"`
 	Firestore string   `json:"firestore,omitempty"` // only with an emulator
 	PubSub    string   `json:"pubsub,omitempty"`    // only with an emulator
+	Push      string   `json:"push,omitempty"`      // only with -push-stub
 	Data      string   `json:"data"`
 	PID       int      `json:"pid"`
 }
@@ -249,7 +262,7 @@ type addresses struct {
 // printAddresses prints the addresses of the running system.
 func (s settings) printAddresses(st *stack.Stack, out io.Writer, took time.Duration) {
 	a := addresses{URL: st.URL, Project: st.Project, Redis: st.RedisAddr, Auth: st.AuthAddr,
-		Firestore: st.FirestoreAddr, PubSub: st.PubSubAddr, Data: s.data, PID: os.Getpid()}
+		Firestore: st.FirestoreAddr, PubSub: st.PubSubAddr, Push: st.PushURL, Data: s.data, PID: os.Getpid()}
 	for _, in := range st.Instances {
 		a.Instances = append(a.Instances, in.URL)
 	}

@@ -58,11 +58,20 @@ type Server struct {
 	mu            sync.Mutex
 	changed       chan struct{} // closed and replaced with each call
 	subscriptions map[string]*subscription
+	open          bool // see Open
 }
 
 // New returns a push service without subscriptions.
 func New() *Server {
 	return &Server{changed: make(chan struct{}), subscriptions: map[string]*subscription{}}
+}
+
+// Open makes every path below /push/ a subscription that accepts every key, for browsers that are in another process. GET
+// answers the number of pushes that it has accepted.
+func (s *Server) Open() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open = true
 }
 
 // Subscribe makes a subscription that accepts only pushes with this public key (base64url), and returns the path of its
@@ -122,8 +131,17 @@ func Waiting(list []Push) (waiting []Push) {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	sub, known := s.subscriptions[r.URL.Path]
+	if !known && s.open && strings.HasPrefix(r.URL.Path, path) {
+		sub, known = &subscription{}, true
+		s.subscriptions[r.URL.Path] = sub
+	}
+	counts := s.open && sub != nil && r.Method == http.MethodGet
 	s.mu.Unlock()
 	switch {
+	case counts:
+		list, _ := s.Pushes(r.URL.Path)
+		fmt.Fprint(w, len(list))
+		return
 	case !known:
 		http.Error(w, "There is no such subscription.", http.StatusNotFound)
 		return

@@ -3,6 +3,7 @@
 import { createECDH, randomBytes, randomUUID } from "node:crypto";
 import type { BrowserContext, Page, Worker } from "@playwright/test";
 import { chatWith, expectState, message, open, send, signUp, state } from "./support/steps";
+import { system } from "./support/system";
 import { expect, test, whole } from "./support/test";
 
 interface Subscription {
@@ -11,11 +12,11 @@ interface Subscription {
   readonly auth: string;
 }
 
-/** Lets pages and the worker of a browser subscribe to a push service that does not exist. */
+/** Lets the pages of a browser subscribe at the stand-in for push services. */
 async function madeUp(context: BrowserContext): Promise<Subscription> {
   const pair = createECDH("prime256v1");
   const subscription = {
-    endpoint: `https://updates.push.services.mozilla.com/wpush/v2/${randomUUID()}`,
+    endpoint: `${system().push}/push/${randomUUID()}`,
     p256dh: pair.generateKeys("base64url"),
     auth: randomBytes(16).toString("base64url"),
   };
@@ -105,6 +106,7 @@ test(
       (answer) => answer.url().endsWith("/api/me/push") && answer.request().method() === "PUT",
     );
     await signUp(ann.page, ann);
+    await ann.page.mouse.move(200, 200); // loads the code that registers
     const { request, status } = await registered.then((answer) => ({
       request: answer.request().postDataJSON() as { endpoint: string; device: string; preview: boolean },
       status: answer.status(),
@@ -127,6 +129,7 @@ test(
 
     await send(bob.page, ann, "while you are away");
     await expectState(bob.page, ann, "while you are away", state.sent);
+    await expect.poll(async () => Number(await (await fetch(endpoint)).text())).toBe(1);
     const { id, from, to, conversation } = await stored(bob.page, "while you are away");
     const text = "while you are away";
     await push({ v: 1, to, conversation, from, name: bob.name, ids: [id], count: 1, text });

@@ -1,3 +1,4 @@
+import { messageText } from "../src/text/messages";
 import type { BrowserContext, Page } from "@playwright/test";
 import { join } from "node:path";
 import { createAccount, signIn } from "../e2e/support/accounts";
@@ -74,7 +75,7 @@ test("screenshots", async ({ browser, baseURL }) => {
       await open(page, jonas);
       await expect(message(page, jonas, "Two. See you at eight.")).toBeVisible();
       await expect(message(page, jonas, "140 wide").getByText("This is the shelf I meant")).toBeVisible();
-      await expect(page.getByText(en.conversation.earlier)).toBeHidden();
+      await expect(page.getByText(messageText.earlier)).toBeHidden();
       await expect(
         conversation(page, jonas).getByRole("button", { name: en.conversation.details(jonas.name) }),
       ).toContainText(en.conversation.online);

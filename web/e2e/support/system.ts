@@ -22,6 +22,8 @@ export interface System {
   readonly auth: string;
   /** Only with the emulators. */
   readonly firestore?: string;
+  /** The address of the stand-in for push services. Every path below /push/ is a subscription. */
+  readonly push: string;
   /** The folder of its persistent data. */
   readonly data: string;
 }
@@ -93,6 +95,7 @@ export async function launch(
   const extra = (process.env["PHOENIX_E2E_FLAGS"] ?? "").split(" ").filter((flag) => flag !== "");
   const flags = [
     "-json",
+    "-push-stub",
     "-port",
     on.port ?? "0",
     "-data",

@@ -146,8 +146,6 @@ export const en = {
     typingShort: "typing",
     start: (name: string) => `This is the start of your chat with ${name}.`,
     startMore: "Write the first message.",
-    earlier: "Loading earlier messages",
-    earlierFailed: "Earlier messages could not be loaded.",
     newMessages: "New messages",
     unknownPerson: (name: string) => `There is nobody called “${name}” here.`,
     unknownPersonDo: "Find someone",

@@ -4,6 +4,8 @@ import { plurals } from "./plural";
 const plural = plurals("en");
 
 const english = {
+  earlier: "Loading earlier messages",
+  earlierFailed: "Earlier messages could not be loaded.",
   jump: "Jump to the latest message",
   jumpUnread: (n: number) => plural(n, { one: `Jump to ${n} new message`, other: `Jump to ${n} new messages` }),
   reactWith: (emoji: string) => `React with ${emoji}`,
