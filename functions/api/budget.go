@@ -61,7 +61,7 @@ var (
 		refused: errRateLimited}
 
 	// A change of the username costs most: it reads the caller, the user and the name, and writes the user and two names.
-	changeProfile = Budget{Name: "profile", Segment: "me", Window: time.Hour, Shared: 20, Free: 1, Chunk: 5, Calls: true,
+	changeProfile = Budget{Name: "profile", Segment: "me", Window: time.Hour, Shared: 20, Chunk: 5, Calls: true,
 		Reads: 4, Writes: 3, refused: errRateLimited}
 	// Registering a device for push reads the caller, the user, the devices, the owner of the endpoint and their record
 	// and devices, and for the gates the user once and the owner twice. It writes the user, the devices and the endpoint,
@@ -70,7 +70,7 @@ var (
 		Reads: 9, Writes: 6, refused: errRateLimited}
 	// Blocking costs most: it reads the caller, the other person and the user, writes the user, and reads it again for
 	// the gate.
-	safety = Budget{Name: "safety", Segment: "me", Window: time.Minute, Shared: 20, Free: 3, Chunk: 10, Calls: true,
+	safety = Budget{Name: "safety", Segment: "me", Window: time.Minute, Shared: 20, Free: 2, Chunk: 10, Calls: true,
 		Reads: 4, Writes: 1, refused: errRateLimited}
 	// A setting reads the caller, the user and the settings, and writes the settings. The fourth read allows for a
 	// transaction that another device of the user makes us repeat.

@@ -121,8 +121,12 @@ func TestBadPushes(t *testing.T) {
 		"broken keys":    {with("keys", form{"p256dh": "AAAA", "auth": "c2VjcmV0IG9mIGEgcGhvbg"}), "push_keys_invalid"},
 		"keys of a type": {with("keys", "x"), "invalid_fields"},
 	} {
-		t.Run(name, func(t *testing.T) { s.call("PUT", "/me/push", token, c.body).refused(422, c.code) })
+		t.Run(name, func(t *testing.T) {
+			s.clock.advance(time.Hour)
+			s.call("PUT", "/me/push", s.token("ada"), c.body).refused(422, c.code)
+		})
 	}
+	token = s.token("ada")
 	s.call("DELETE", "/me/push", token, form{}).refused(422, "push_device_invalid")
 	if got := s.pushes(token); got != "" {
 		t.Errorf("stored: %s", got)

@@ -215,7 +215,7 @@ variable "signups_hourly" {
 variable "watched_hourly" {
   description = "Maximum number of people whose presence one user may watch per hour on one instance of realtime. The browser watches the people of the conversations that are on the screen."
   type        = number
-  default     = 300
+  default     = 250
   nullable    = false
 
   validation {

@@ -2,7 +2,7 @@
 // function notify sends pushes for them.
 //
 // An instance gathers the messages of a conversation for a second, and publishes one event for them. It publishes at
-// most one event per conversation and recipient in 3 s. An event is a hint: the message waits in the inbox as ever. So
+// most one event per conversation and recipient in 3 s, and a bounded number about the messages of one sender. An event is a hint: the message waits in the inbox as ever. So
 // what cannot be published in time, or does not fit into memory, is dropped and counted, and nobody waits for it.
 //
 // An event has the beginning of a text that was not delivered yet. It is kept in memory until it is published, and it
@@ -13,8 +13,11 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
@@ -23,10 +26,14 @@ import (
 
 // Times and limits.
 const (
-	Gather  = time.Second      // from the first message of a conversation until its event is published
-	Every   = 3 * time.Second  // one event of a conversation
-	Expire  = 30 * time.Second // after its first message an event is dropped that could not be published
-	Waiting = 10_000           // conversations of an instance whose events wait, or were published less than Every ago
+	Gather  = time.Second     // from the first message of a conversation until its event is published
+	Every   = 3 * time.Second // one event of a conversation
+	Expire  = time.Minute     // after its first message an event is dropped that could not be published
+	Waiting = 10_000          // conversations of an instance whose events wait, or were published less than Every ago
+
+	// Events about the messages of one sender that an instance publishes. Beyond that, they wait.
+	SenderBurst = 10
+	SenderEvery = 15 * time.Second
 
 	attempt    = 10 * time.Second       // to publish an event
 	publishers = 16                     // events that are published at the same time
@@ -66,9 +73,10 @@ type Notifier struct {
 	// guarded by mu
 	mu            sync.Mutex
 	conversations map[key]*conversation
-	busy          int       // events that are being published
-	draining      bool      // an attempt that fails is not repeated
-	next          time.Time // when Run looks again; zero: when it is woken
+	senders       map[string]*rate.Limiter // of events; without those that have their burst again
+	busy          int                      // events that are being published
+	draining      bool                     // an attempt that fails is not repeated
+	next          time.Time                // when Run looks again; zero: when it is woken
 }
 
 // key identifies the messages that share an event. The conversation and the recipient determine the sender.
@@ -88,7 +96,8 @@ func New(pub Publisher, opts Options) *Notifier {
 		opts.Now = time.Now
 	}
 	opts.Log = cmp.Or(opts.Log, slog.Default())
-	return &Notifier{pub: pub, opts: opts, wake: make(chan struct{}, 1), conversations: map[key]*conversation{}}
+	return &Notifier{pub: pub, opts: opts, wake: make(chan struct{}, 1), conversations: map[key]*conversation{},
+		senders: map[string]*rate.Limiter{}}
 }
 
 // Counters returns the counters of this instance.
@@ -103,23 +112,51 @@ func (n *Notifier) Notify(m chat.Message) {
 	defer n.mu.Unlock()
 	k := key{m.To, m.Conversation}
 	c := n.conversations[k]
-	if c == nil {
-		if len(n.conversations) >= Waiting {
+	if c == nil && len(n.conversations) >= Waiting {
+		n.drop(1)
+		return
+	}
+	if c == nil || len(c.event.IDs) == 0 {
+		allowed, ok := n.allow(m.From, now)
+		if !ok {
 			n.drop(1)
 			return
 		}
-		c = &conversation{}
-		n.conversations[k] = c
-	}
-	if len(c.event.IDs) == 0 {
+		if c == nil {
+			c = &conversation{}
+			n.conversations[k] = c
+		}
 		c.first = now
 		c.event = Event{V: 1, UID: m.To, Conversation: m.Conversation, From: m.From}
-		if due := now.Add(Gather); c.due.Before(due) {
-			c.due = due
+		for _, due := range []time.Time{now.Add(Gather), allowed} {
+			if c.due.Before(due) {
+				c.due = due
+			}
 		}
 	}
 	c.event.add(m)
 	n.plan(c.due)
+}
+
+// allow returns when an event about messages of a sender may be published. ok is false if that is too late. mu is held.
+func (n *Notifier) allow(from string, now time.Time) (at time.Time, ok bool) {
+	l := n.senders[from]
+	if l == nil {
+		if len(n.senders) >= Waiting {
+			maps.DeleteFunc(n.senders, func(_ string, l *rate.Limiter) bool { return l.TokensAt(now) >= SenderBurst })
+		}
+		if len(n.senders) >= Waiting {
+			return now, false
+		}
+		l = rate.NewLimiter(rate.Every(SenderEvery), SenderBurst)
+		n.senders[from] = l
+	}
+	r := l.ReserveN(now, 1)
+	if d := r.DelayFrom(now); d < Expire {
+		return now.Add(d), true
+	}
+	r.CancelAt(now)
+	return now, false
 }
 
 // plan makes Run look at t, if it would look later. mu is held.

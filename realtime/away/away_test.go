@@ -158,7 +158,7 @@ func TestPublisherFails(t *testing.T) {
 		testwait.Advance(away.Expire + 2*time.Second)
 		p.set(nil)
 		testwait.Advance(10 * time.Second)
-		p.check("after 30 s", "")
+		p.check("after a minute", "")
 		if c := n.Counters(); c.Dropped.Load() != 1 || c.PublishFailed.Load() < 5 {
 			t.Errorf("counters %+v", c)
 		}
@@ -171,7 +171,7 @@ func TestPublisherHangs(t *testing.T) {
 		p.hang = true
 		began := time.Now()
 		for i := range away.Waiting + 50 {
-			n.Notify(message("ann", fmt.Sprint("u", i), "one"))
+			n.Notify(message(fmt.Sprint("a", i), fmt.Sprint("u", i), "one"))
 		}
 		if took := time.Since(began); took != 0 {
 			t.Errorf("Notify took %v", took)
@@ -183,7 +183,7 @@ func TestPublisherHangs(t *testing.T) {
 		p.mu.Lock()
 		started := p.attempt
 		p.mu.Unlock()
-		if c := n.Counters(); started > 5*16 || c.Dropped.Load() != away.Waiting+50 {
+		if c := n.Counters(); started > 8*16 || c.Dropped.Load() != away.Waiting+50 {
 			t.Errorf("%d dropped, %d started", c.Dropped.Load(), started)
 		}
 		n.Notify(message("ann", "zoe", "there is room again"))
@@ -191,6 +191,34 @@ func TestPublisherHangs(t *testing.T) {
 		stop()
 		if took := time.Since(stopping); took > 2*time.Second {
 			t.Errorf("Run took %v to end", took)
+		}
+	})
+}
+
+// One sender cannot make an instance publish as many events as it sends messages, and delays nobody else's.
+func TestOneSender(t *testing.T) {
+	run(t, func(p *publisher, n *away.Notifier, _ func()) {
+		published := func() int64 { return n.Counters().Published.Load() }
+		for i := range 40 {
+			n.Notify(message("ann", fmt.Sprint("u", i), "one"))
+		}
+		n.Notify(message("cid", "dan", "two"))
+		testwait.Advance(1100 * time.Millisecond)
+		if got := published(); got != away.SenderBurst+1 {
+			t.Errorf("%d events after a second, want %d", got, away.SenderBurst+1)
+		}
+		late := int64(away.Expire/away.SenderEvery) - 1
+		testwait.Advance(away.Expire)
+		if got := published(); got != away.SenderBurst+1+late {
+			t.Errorf("%d events in the end, want %d", got, away.SenderBurst+1+late)
+		}
+		if got, want := n.Counters().Dropped.Load(), 40-away.SenderBurst-late; got != want {
+			t.Errorf("%d messages dropped, want %d", got, want)
+		}
+		n.Notify(message("ann", "zoe", "later"))
+		testwait.Advance(1100 * time.Millisecond)
+		if got := published(); got != away.SenderBurst+2+late {
+			t.Error("the sender is not allowed again")
 		}
 	})
 }

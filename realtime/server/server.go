@@ -92,7 +92,7 @@ type Deps struct {
 	// need some of them.
 	MaxSockets        int
 	MaxSocketsPerUser int            // on this instance; default 10
-	Watched           int            // people whose presence a user may watch in an hour on this instance; default 300
+	Watched           int            // people whose presence a user may watch in an hour on this instance; default 250
 	Greetings         Greetings      // limits of sockets whose hello is not accepted yet
 	Proxies           int            // trusted proxies that append to X-Forwarded-For; see package clientaddr
 	PlaceHeader       string         // header with the place of a client; see package useragent; "": there is none

@@ -92,7 +92,7 @@ type Deps struct {
 	Limits       Limits
 	Announced    wire.Limits   // for the welcome; default: wire.DefaultLimits(), and PerUser in any case
 	PerUser      int           // sockets of one user on this instance; the oldest ones beyond are closed; default 10
-	Watched      int           // people whose presence a user may watch in an hour on this instance; default 300
+	Watched      int           // people whose presence a user may watch in an hour on this instance; default 250
 	AgeMin       time.Duration // a socket is asked to rotate at a random age from AgeMin; default 45 min
 	AgeMax       time.Duration // to AgeMax; default 55 min
 	GoawayWithin time.Duration // time that a socket has after a rotate or resync; default 1 min

@@ -172,7 +172,7 @@ const (
 	maxMissing     = 256         // uids in unknownUIDs.missing
 	missingFor     = time.Minute // lifetime of an entry of unknownUIDs.missing
 	watchedFor     = time.Hour   // window of watchedPeople
-	defaultWatched = 300         // people in that window
+	defaultWatched = 250         // people in that window
 )
 
 // uidCheck is what a user's budget says about a uid before it is looked up.

@@ -1,4 +1,5 @@
 import { chatWith, composer, en, expectState, message, open, send, state, conversation } from "./support/steps";
+import { choiceText } from "../src/text/choices";
 import { backend, expect, test, type Visitor } from "./support/test";
 
 test("the ticks show delivered, then read", { tag: backend }, async ({ user }) => {
@@ -84,7 +85,7 @@ test("a new name appears on others' open pages within seconds, but for nobody wh
   await ann.page.getByRole("button", { name: en.conversation.details(carl.name) }).click();
   const about = ann.page.getByRole("dialog", { name: en.conversation.details(carl.name) });
   await about.getByRole("button", { name: en.common.more }).click();
-  await about.getByRole("menuitem", { name: new RegExp(`^${en.conversation.block(carl.name)}`) }).click();
+  await about.getByRole("menuitem", { name: new RegExp(`^${choiceText.block(carl.name)}`) }).click();
   await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
   await about.getByRole("button", { name: en.conversation.hideDetails }).click();
   await meet(ann, bob);

@@ -82,7 +82,7 @@ test(
     expect(await calls(ann.page)).toMatchObject({ requests: 0, shown: [] });
 
     await ann.context.grantPermissions(["notifications"]);
-    await offer.getByRole("button", { name: en.notifications.askYes }).click();
+    await offer.getByRole("button", { name: messageText.notify.yes }).click();
     await expect(offer).toBeHidden();
     expect((await calls(ann.page)).requests).toBe(1);
 
@@ -140,7 +140,7 @@ test("a declined offer does not come back", { tag: whole }, async ({ user }) => 
   await send(bob.page, ann, "first");
   await expectState(bob.page, ann, "first", state.arrived);
   await setHidden(ann.page, false);
-  await offer.getByRole("button", { name: en.common.notNow }).click();
+  await offer.getByRole("button", { name: messageText.notify.no }).click();
   await expect(offer).toBeHidden();
   await ann.page.reload();
   await expect(chatWith(ann.page, bob)).toContainText("first");

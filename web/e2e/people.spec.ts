@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { choiceText } from "../src/text/choices";
 import { heldText } from "../src/text/held";
 import {
   chats,
@@ -29,7 +30,7 @@ test("a message of a blocked user says that it was not sent, and can be sent onc
   await ann.page.getByRole("button", { name: en.conversation.details(bob.name) }).click();
   const about = ann.page.getByRole("dialog", { name: en.conversation.details(bob.name) });
   await about.getByRole("button", { name: en.common.more }).click();
-  await about.getByRole("menuitem", { name: new RegExp(`^${en.conversation.block(bob.name)}`) }).click();
+  await about.getByRole("menuitem", { name: new RegExp(`^${choiceText.block(bob.name)}`) }).click();
   await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
   await about.getByRole("button", { name: en.conversation.hideDetails }).click();
   await expect(conversation(ann.page, bob).getByText(en.conversation.blocked(bob.name))).toBeVisible();

@@ -10,6 +10,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/infra/cost"
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/session"
 	"github.com/phoenixchat/phoenixchat/realtime/signins"
@@ -56,10 +57,13 @@ func TestBill(t *testing.T) {
 	watched := float64(terraformDefault(t, "watched_hourly")) * realtimes
 	asked := float64(parse(t, "realtime/inbox").number(t, "asksPerMinute")) * realtimes
 
+	notified := min(sends, realtimes*(away.SenderBurst+time.Minute.Seconds()/away.SenderEvery.Seconds()))
+
 	bill := []item{
 		{what: "sends: a message and a conversation each, alone in a batch", writes: 2 * sends, bytes: sends * inbox.MaxEvent,
 			calls: sends},
 		{what: "sends: read and deleted later", reads: sends, deletes: sends},
+		{what: "notifications: an event each", reads: 4 * notified, calls: notified, bytes: notified * leastMessage},
 		{what: "read marks: a conversation each", writes: marks, bytes: flushes * leastMessage, calls: flushes},
 		{what: "gates of unknown and of watched users", reads: unknown + watched},
 		{what: "the archive, before strangers are refused", reads: asked},

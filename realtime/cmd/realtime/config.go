@@ -159,7 +159,7 @@ var settings = env.Settings[config]{
 	{Name: "MAX_SOCKETS", Default: "950",
 		About: "open sockets on this instance; pages need some of Cloud Run's 1,000 requests",
 		Read:  func(c *config, v string) error { return env.Number(&c.maxSockets, v, 1, 1_000_000) }},
-	{Name: "WATCHED_HOURLY", Default: "300",
+	{Name: "WATCHED_HOURLY", Default: "250",
 		About: "people whose presence one user may watch in an hour on this instance",
 		Read:  func(c *config, v string) error { return env.Number(&c.watchedHourly, v, 1, 1_000_000) }},
 	{Name: "PROXIES", About: "trusted proxies that append to X-Forwarded-For; default: 1 on Cloud Run, otherwise 0",

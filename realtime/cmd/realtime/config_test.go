@@ -36,7 +36,7 @@ func TestDefaults(t *testing.T) {
 		c.clientDir != "/client" || c.authDomain != "demo-chat.firebaseapp.com" ||
 		c.internalAudience != "https://chat.example.org" || c.maxSockets != 950 ||
 		c.ageMin != 45*time.Minute || c.ageMax != 55*time.Minute || c.redisCluster || c.redisIAM || c.redisCA != nil ||
-		c.watchedHourly != 300 || c.replicaWait != 0 ||
+		c.watchedHourly != 250 || c.replicaWait != 0 ||
 		c.proxies != 0 || len(c.origins) != 1 || c.origins[0] != "https://chat.example.org" {
 		t.Errorf("the defaults are %+v", c)
 	}

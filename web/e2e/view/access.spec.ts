@@ -1,4 +1,5 @@
 import type { Locator, Page } from "@playwright/test";
+import { messageText } from "../../src/text/messages";
 import { adminText } from "../../src/text/admin";
 import { colorRules, expectNoSidewaysScroll, findings, paint } from "../support/accessible";
 import { en, expect, test } from "./test";
@@ -137,7 +138,7 @@ const screens: readonly Screen[] = [
     shows: newest,
     prepare: async (page) => {
       await newest(page).locator(".bubble").click({ button: "right" });
-      await expect(page.getByRole("menuitem", { name: en.conversation.copy })).toBeVisible();
+      await expect(page.getByRole("menuitem", { name: messageText.copy })).toBeVisible();
     },
   },
   {

@@ -98,7 +98,7 @@ test("reactions are counted and marked, move no other content than their bubble,
   await expect(menu(page).getByRole("menuitem")).toHaveText([
     "",
     en.conversation.reply,
-    en.conversation.copy,
+    messageText.copy,
     messageText.forward,
     choiceText.star,
   ]);
@@ -119,7 +119,7 @@ test("a change waits visibly; one that is refused says why; a server without cha
   await openMenu(page, MINE);
   await expect(menu(page).getByRole("menuitem")).toHaveText([
     en.conversation.reply,
-    en.conversation.copy,
+    messageText.copy,
     messageText.forward,
     choiceText.star,
   ]);

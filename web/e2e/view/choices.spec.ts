@@ -98,7 +98,7 @@ test("the details of a chat have the same actions as its row", async ({ at }) =>
   await page.getByRole("button", { name: en.conversation.showDetails }).click();
   await page.getByRole("button", { name: en.common.more }).click();
   await expect(item(page, choiceText.unpin)).toBeVisible();
-  await expect(item(page, en.conversation.block("Lena"))).toBeVisible();
+  await expect(item(page, choiceText.block("Lena"))).toBeVisible();
 });
 
 test("a choice that cannot be stored says so", async ({ at }) => {

@@ -300,7 +300,7 @@ test("copying a message shows that it was copied", async ({ at, context, view })
   const page = await at("/c/mira.kern");
   await articles(page).filter({ hasText: "Shall I bring the bread?" }).hover();
   await page.getByRole("button", { name: en.common.more }).click();
-  await page.getByRole("menuitem", { name: en.conversation.copy }).click();
+  await page.getByRole("menuitem", { name: messageText.copy }).click();
   await expect(page.getByText(en.common.copied)).toBeVisible();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("Shall I bring the bread?");
 });

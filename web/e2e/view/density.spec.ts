@@ -1,4 +1,6 @@
 import type { Locator, Page } from "@playwright/test";
+import { messageText } from "../../src/text/messages";
+import { choiceText } from "../../src/text/choices";
 import { finger } from "./finger";
 import { atRest, en, expect, painted, test } from "./test";
 
@@ -98,14 +100,14 @@ test("the details are closed until they are opened, at every width, and blocking
       "aria-expanded",
       "false",
     );
-    await expect(page.getByText(en.conversation.block("Jonas Ahlgren"))).toHaveCount(0);
+    await expect(page.getByText(choiceText.block("Jonas Ahlgren"))).toHaveCount(0);
   }
   await page.getByRole("button", { name: en.conversation.showDetails, exact: true }).click();
   const pane = page.getByRole("complementary").and(about);
   await expect(pane).toBeVisible();
-  await expect(pane.getByText(en.conversation.block("Jonas Ahlgren"))).toBeHidden();
+  await expect(pane.getByText(choiceText.block("Jonas Ahlgren"))).toBeHidden();
   await pane.getByRole("button", { name: en.common.more }).click();
-  await pane.getByRole("menuitem", { name: new RegExp(`^${en.conversation.block("Jonas Ahlgren")}`) }).click();
+  await pane.getByRole("menuitem", { name: new RegExp(`^${choiceText.block("Jonas Ahlgren")}`) }).click();
   await expect(pane.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
 });
 
@@ -227,7 +229,7 @@ test.describe("with a finger", () => {
     await touch.down(x, y);
     await expect(bread(page)).toHaveAttribute("data-gesture", "held");
     await touch.up();
-    await expect(item(page, en.conversation.copy)).toBeVisible();
+    await expect(item(page, messageText.copy)).toBeVisible();
     await item(page, en.conversation.reply).tap();
     await expect(page.getByText(en.conversation.replyYourself)).toBeVisible();
   });

@@ -1,5 +1,6 @@
 // Tests of the keyboard, and of the element that has the focus afterwards.
 import { en, expect, test } from "./test";
+import { messageText } from "../../src/text/messages";
 
 test("Enter in the search for people opens the chat with the first person", async ({ at }) => {
   const page = await at("/people");
@@ -123,8 +124,8 @@ test("the focus stays in its pane when the element that has it disappears", asyn
   await expect(page.getByRole("separator", { name: en.nav.resize })).toBeVisible(); // the code for the focus is loaded
   await page.getByRole("button", { name: en.conversation.remove }).first().click();
   await expect(box).toBeFocused();
-  await page.getByRole("button", { name: en.common.notNow }).click();
-  await expect(page.getByRole("region", { name: en.notifications.label })).toBeHidden();
+  await page.getByRole("button", { name: messageText.notify.no }).click();
+  await expect(page.getByRole("region", { name: messageText.notify.label })).toBeHidden();
   await expect.poll(() => page.evaluate(() => document.activeElement?.closest("#side") !== null)).toBe(true);
   // A click beside everything is meant.
   await page.getByRole("heading", { name: en.app }).evaluate(() => (document.activeElement as HTMLElement).blur());

@@ -15,6 +15,8 @@ const english = {
   unarchive: "Move back to the chats",
   markUnread: "Mark as unread",
   markRead: "Mark as read",
+  block: (name: string) => `Block ${name}`,
+  blockHint: "They can no longer write to you. They are not notified.",
   star: "Star",
   unstar: "Remove the star",
 
@@ -22,8 +24,9 @@ const english = {
   starredNone: "No message has a star. Give one from the menu of a message.",
   showAll: "Show all chats",
 
-  /** The sentence for each code of a choice that was not stored. The client knows the server's limits. */
+  /** The sentence for each code of a choice that was not stored, or a person that was not blocked. The client knows the server's limits. */
   problems: {
+    blocked_full: "You have blocked as many people as possible. Unblock somebody first.",
     pins_full: "You have pinned as many chats as possible. Unpin one first.",
     stars_full: "You have starred as many messages as possible. Remove a star first.",
   },

@@ -34,7 +34,6 @@ export const en = {
     retry: "Try again",
     more: "More",
     loading: "Loading",
-    notNow: "Not now",
     copied: "Copied",
     noFiles: "Files cannot be sent.",
     copyFailed: "This browser did not allow copying. Select the text and copy it by hand.",
@@ -67,11 +66,7 @@ export const en = {
     body_invalid: "This message contains characters that cannot be sent.",
     recipient_unknown: "This account no longer exists.",
     recipient_unavailable: "You cannot write to this person.",
-    withdrawn: "It was withdrawn before it arrived.",
-    at_too_old: "This message waited for more than 30 days.",
-    id_reused: "This message could not be sent. Write it again.",
     account_disabled: "This account has been disabled. Ask the operator of this chat.",
-    blocked_full: "You have blocked as many people as possible. Unblock somebody first.",
     sign_in_unavailable: "Signing in is not available right now. Try again in a moment.",
     rate_limited: "This was too much at once. Wait a moment and try again.",
   },
@@ -175,7 +170,6 @@ export const en = {
     quoted: (name: string) => `In reply to ${name}`,
     quotedGone: "This message is not available",
     quoteJump: "Show the original message",
-    copy: "Copy text",
     actions: "Actions for this message",
     showAll: "Show all",
     showLess: "Show less",
@@ -197,8 +191,6 @@ export const en = {
     both: (name: string) => `You and ${name}`,
     spokenNew: (who: string, text: string) => `${who}: ${text}`,
 
-    block: (name: string) => `Block ${name}`,
-    blockHint: "They can no longer write to you. They are not notified.",
     unblockedDone: (name: string) => `${name} can write to you again.`,
   },
 
@@ -212,11 +204,8 @@ export const en = {
   },
 
   notifications: {
-    label: "Notifications",
     title: (n: number, app: string) => `(${n > 99 ? "99+" : n}) ${app}`,
     place: (place: string, app: string) => `${place} · ${app}`,
-    ask: "Should this browser notify you when a message arrives, also while the chat is closed?",
-    askYes: "Turn on notifications",
     hidden: "New message",
     reacted: (emoji: string, to: string) => `Reacted ${emoji} to “${to}”`,
   },

@@ -16,6 +16,12 @@ const english = {
     outbox_full: () => "Waiting until more of your other messages have arrived.",
     at_ahead: () => "Waiting, because the clock of this device is ahead.",
   },
+  /** The sentence for each code of a message or a change that was refused; see text.problems for the others. */
+  problems: {
+    withdrawn: "It was withdrawn before it arrived.",
+    at_too_old: "This message waited for more than 30 days.",
+    id_reused: "This message could not be sent. Write it again.",
+  },
 } as const;
 
 /** The texts of messages that were refused, or that wait for something else than the connection. */

@@ -11,6 +11,7 @@ const english = {
   reactWith: (emoji: string) => `React with ${emoji}`,
   reactMore: "React with another emoji",
   withdraw: (emoji: string) => `Remove your reaction ${emoji}`,
+  copy: "Copy text",
   forward: "Forward",
   edit: "Edit",
   editTitle: "Edit the message",
@@ -18,6 +19,13 @@ const english = {
   deletedForAll: "Deleted for everyone",
   deliveredAt: (when: string) => `Delivered ${when}`,
   read: "Read",
+  /** The offer of notifications, after a message arrived while the page was hidden. */
+  notify: {
+    label: "Notifications",
+    ask: "Should this browser notify you when a message arrives, also while the chat is closed?",
+    yes: "Turn on notifications",
+    no: "Not now",
+  },
   spokenEdited: (who: string, text: string) => `${who} edited a message: ${text}`,
   spokenDeleted: (who: string) => `${who} deleted a message`,
   /** Why a change was taken back, by its kind. */

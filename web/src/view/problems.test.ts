@@ -6,6 +6,7 @@ import { text } from "../text";
 import { adminText } from "../text/admin";
 import { authText } from "../text/auth";
 import { choiceText } from "../text/choices";
+import { heldText } from "../text/held";
 import { messageText } from "../text/messages";
 import { fieldText, problemText as formProblemText } from "./formProblems";
 import { problemText } from "./problems";
@@ -63,6 +64,7 @@ const all = {
   ...text.problems,
   ...authText.problems,
   ...messageText.problems,
+  ...heldText.problems,
   ...choiceText.problems,
   ...adminText.problems,
 };

@@ -13,6 +13,7 @@ export { Changing } from "./changing";
 export { spokenChanges } from "./spokenChanges";
 export { follow } from "./gestures";
 export { default as Earlier } from "./Earlier.svelte";
+export { jump } from "./jump";
 export { default as JumpButton } from "./JumpButton.svelte";
 export { default as AskLine } from "../notifications/AskLine.svelte";
 export { default as SideEdge } from "../shell/SideEdge.svelte";
