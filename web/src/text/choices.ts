@@ -24,7 +24,10 @@ const english = {
   starredNone: "No message has a star. Give one from the menu of a message.",
   showAll: "Show all chats",
 
-  /** The sentence for each code of a choice that was not stored, or a person that was not blocked. The client knows the server's limits. */
+  /**
+   * The sentence for each code of a choice that was not stored, or of a person that was not blocked. The client knows the
+   * server's limits.
+   */
   problems: {
     blocked_full: "You have blocked as many people as possible. Unblock somebody first.",
     pins_full: "You have pinned as many chats as possible. Unpin one first.",
