@@ -66,8 +66,8 @@ func New() *Server {
 	return &Server{changed: make(chan struct{}), subscriptions: map[string]*subscription{}}
 }
 
-// Open makes every path below /push/ a subscription that accepts every key, for browsers in other processes. GET answers
-// the number of pushes that it has accepted.
+// Open makes every path below /push/ a subscription that accepts every key, for browsers in other processes. GET
+// answers the number of pushes that it has accepted.
 func (s *Server) Open() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

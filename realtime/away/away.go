@@ -3,8 +3,8 @@
 //
 // An instance gathers the messages of a conversation for a second, and publishes one event for them. It publishes at
 // most one event per conversation and recipient in 3 s, and a bounded number about the messages of one sender. An event
-// is a hint: the message waits in the inbox as ever. So what cannot be published in time, or does not fit into memory, is
-// dropped and counted, and nobody waits for it.
+// is a hint: the message waits in the inbox as ever. So what cannot be published in time, or does not fit into memory,
+// is dropped and counted, and nobody waits for it.
 //
 // An event has the beginning of a text that was not delivered yet. It is kept in memory until it is published, and it
 // is not logged.

@@ -1,5 +1,5 @@
-// A browser without an open page. Chromium has no push service in a test, so its subscription is one at the stand-in for
-// push services, and the content of pushes comes through the DevTools protocol.
+// A browser without an open page. Chromium has no push service in a test, so it is subscribed at the stand-in for push
+// services, and the content of pushes comes through the DevTools protocol.
 import { createECDH, randomBytes, randomUUID } from "node:crypto";
 import type { BrowserContext, Page, Worker } from "@playwright/test";
 import { chatWith, expectState, message, open, send, signUp, state } from "./support/steps";
