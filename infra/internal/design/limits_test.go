@@ -53,6 +53,7 @@ func TestLimits(t *testing.T) {
 	day := 24 * time.Hour
 
 	budgets := map[string]string{"read": "%s documents, and", "people": "(a setting) | %s | 1 h",
+		"push":    "register a device for push | %s | 1 h",
 		"profile": "the own names | %s | 1 h", "display-name": "case of the username | %s | 1 day",
 		"export":      "exports | %s | 1 day",
 		"export-read": "read by exports | %s | 1 min", "safety": "blocking, unblocking, signing out | %s | 1 min",
@@ -209,7 +210,9 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("conversation for %d s and publishes", secs(away.Gather)),
 			fmt.Sprintf("per conversation and recipient in %d s", secs(away.Every)),
 			fmt.Sprintf("events of at most %s conversations", thousands(away.Waiting)),
-			fmt.Sprintf("could not publish within %d s", secs(away.Expire)),
+			fmt.Sprintf("could not publish within %d min", secs(away.Expire)/60),
+			fmt.Sprintf("publishes at most %d events at once about the messages of one sender, and then one each %d s",
+				away.SenderBurst, secs(away.SenderEvery)),
 			fmt.Sprintf("not acknowledged within %d s", every(time.Second, sessions, "lateAfter")),
 			fmt.Sprintf("queued up to %d min before", every(time.Minute, sessions, "lateSpan")),
 		},
