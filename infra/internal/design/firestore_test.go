@@ -375,7 +375,8 @@ func writeAll(t *testing.T, s store.Store) {
 	must(err)
 	_, err = s.EndOtherSessions(ctx, "alice", now-chat.Micros(time.Minute.Microseconds()), now)
 	must(err)
-	_, err = s.Subscribe(ctx, "alice", store.Subscription{Device: "phone", Endpoint: "https://push.example.org/1", At: now})
+	_, err = s.Subscribe(ctx, "alice",
+		store.Subscription{Device: "phone", Endpoint: "https://push.example.org/1", At: now})
 	must(err)
 	client := useragent.Client{Browser: "Firefox", System: "Linux", Place: "Bern"}
 	for _, signIn := range []chat.Micros{now, now + chat.Micros(time.Second.Microseconds())} {
