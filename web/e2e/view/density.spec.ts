@@ -175,6 +175,8 @@ test("a menu that opens while another one closes stays open", async ({ at }) => 
 
 test("actions under the pointer are beside the bubble and cover no text", async ({ at }) => {
   const page = await at("/c/mira.kern", { quiet: 1 });
+  await expect(bread(page)).toBeVisible();
+  await atRest(page); // a row that moves away from the pointer is not under it
   await bread(page).hover();
   const bubble = await box(bread(page).locator(".bubble"));
   for (const name of [en.conversation.reply, en.common.more]) {
