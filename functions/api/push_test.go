@@ -98,7 +98,7 @@ func TestPush(t *testing.T) {
 
 func TestBadPushes(t *testing.T) {
 	s := newSystem(t)
-	token := s.token(s.user("ada"))
+	s.user("ada")
 	with := func(field string, value any) map[string]any {
 		d := device("phone", "1")
 		d[field] = value
@@ -126,7 +126,7 @@ func TestBadPushes(t *testing.T) {
 			s.call("PUT", "/me/push", s.token("ada"), c.body).refused(422, c.code)
 		})
 	}
-	token = s.token("ada")
+	token := s.token("ada")
 	s.call("DELETE", "/me/push", token, form{}).refused(422, "push_device_invalid")
 	if got := s.pushes(token); got != "" {
 		t.Errorf("stored: %s", got)
