@@ -126,7 +126,7 @@ func TestNewSignInsAreAnnounced(t *testing.T) {
 	phone := s.token("ada")
 	for range 2 {
 		if d := newest(phone); d != nil {
-			t.Errorf("the new device is told of an older one: %+v", d)
+			t.Errorf("the new device announces an older one: %+v", d)
 		}
 	}
 	announced(1)

@@ -54,7 +54,7 @@ func (s *service) subscribe(t *testing.T) (store.Subscription, string, *pushstub
 	return store.Subscription{Endpoint: s.url + path, P256DH: p256dh, Auth: auth}, path, r
 }
 
-// What is sent can be decrypted by its device, and only by it.
+// Only the device of the subscription can decrypt a push.
 func TestSend(t *testing.T) {
 	s := newService(t)
 	content := append(make([]byte, 0, 8<<10), `{"text": "hello"}`...) // with room, into which no push may write

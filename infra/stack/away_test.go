@@ -67,7 +67,7 @@ func TestMessagesArePushed(t *testing.T) {
 			t.Errorf("%s: %d messages are to be pushed, want %d", what, got, want)
 		}
 	}
-	send("without a subscription", "nobody is told", 0)
+	send("without a subscription", "zero", 0)
 	bob.conn.Close()
 	pushed := pushedTexts(t, s, service, bob, "phone")
 	send("without a socket", "one", 1)

@@ -223,7 +223,7 @@ func TestOneSender(t *testing.T) {
 	})
 }
 
-// What waits when the instance ends is published at once.
+// An instance that ends publishes the events that wait at once.
 func TestStop(t *testing.T) {
 	run(t, func(p *publisher, n *away.Notifier, stop func()) {
 		n.Notify(message("ann", "bob", "one"))

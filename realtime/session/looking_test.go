@@ -178,7 +178,7 @@ func TestNotNotifiedWhileAnotherDeviceShowsIt(t *testing.T) {
 	})
 }
 
-// What waits when the last device that somebody looked at leaves is notified of at once.
+// When the last device that somebody looked at leaves, the user is notified at once of the messages that wait.
 func TestNotifiedOfWhatIsLeft(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		registered(rig, bob)

@@ -110,7 +110,7 @@ type session struct {
 	hasWatchList bool
 	listsDue     bool     // the worker has not looked at the read marks, the watch list and looking yet
 	looking      bool     // somebody looks at the device
-	looks        bool     // package presence was told so
+	looks        bool     // package presence counts the device as looked at
 	vouched      bool     // looks was true before
 	lateID       inbox.ID // of a message whose ack is awaited, if alarmLate is set or lateDue
 	lateDue      bool     // alarmLate has rung, and the worker has not looked at it yet

@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { build, type Plugin, type Rollup, transformWithOxc } from "vite";
 
 const source = fileURLToPath(new URL("../src/service-worker.ts", import.meta.url));
-/** What the worker loads when a push arrives. */
+/** The code that the worker loads when a push arrives. */
 const pushSource = fileURLToPath(new URL("../src/worker/push.ts", import.meta.url));
 const publicDir = fileURLToPath(new URL("../public", import.meta.url));
 

@@ -50,7 +50,7 @@ export interface NotesOptions {
   readonly paged: (message: MessageRow) => boolean;
   /** Takes out the changes whose events have arrived and are stored once the cursor is this one. */
   readonly changesUpTo: (cursor: string) => readonly Change[];
-  /** What the server has said of an own change: delivered, or the code of its refusal. */
+  /** Returns the outcome of an own change, as far as the server has reported it. */
   readonly outcomeOf: (change: string) => ChangeOutcome | undefined;
   readonly note: (note: Note) => void;
 }
@@ -200,7 +200,7 @@ class ObservedWrites implements Writes {
     return notes;
   }
 
-  /** What the user has typed, and what is shown of a message and its changes. */
+  /** Returns the notes about a message that the user has typed, or that is shown, and about its changes. */
   private messageNotes({ before, after }: Pair<MessageRow>, { uid, paged }: NotesOptions): Note[] {
     const mine = (row: MessageRow): boolean => row.from === uid && row.typedAt !== null;
     if (!after) return before && mine(before) && before.at === null ? [noteOf("dropped", before)] : [];
