@@ -14,13 +14,14 @@ type pushDevice struct {
 	Device  string      `json:"device"`
 	Service string      `json:"service"`
 	Preview bool        `json:"preview"`
+	Quiet   store.Quiet `json:"quiet"`
 	At      chat.Micros `json:"at"`
 }
 
 func pushDevices(list []store.Subscription) []pushDevice {
 	devices := []pushDevice{}
 	for _, s := range list {
-		devices = append(devices, pushDevice{s.Device, push.Service(s.Endpoint), s.Preview, s.At})
+		devices = append(devices, pushDevice{s.Device, push.Service(s.Endpoint), s.Preview, s.Quiet, s.At})
 	}
 	return devices
 }
@@ -47,7 +48,8 @@ func (a *API) putPush(ctx context.Context, r *request) (*response, error) {
 			P256DH string `json:"p256dh"`
 			Auth   string `json:"auth"`
 		} `json:"keys"`
-		Preview *bool `json:"preview"`
+		Preview *bool       `json:"preview"`
+		Quiet   store.Quiet `json:"quiet"`
 	}
 	if err := r.decode(&in); err != nil {
 		return nil, err
@@ -62,10 +64,14 @@ func (a *API) putPush(ctx context.Context, r *request) (*response, error) {
 	if err != nil {
 		return nil, err
 	}
+	now := micros(a.deps.Now())
+	if err := in.Quiet.Check(now); err != nil {
+		return nil, push.ErrQuiet.WithCause(err)
+	}
 	return &response{}, a.users.Subscribe(ctx, r.user, store.Subscription{
 		Device: in.Device, Endpoint: in.Endpoint, P256DH: point, Auth: secret,
-		Preview: in.Preview == nil || *in.Preview,
-		SignIn:  store.SignInTime(r.claims.AuthTime), At: micros(a.deps.Now()),
+		Preview: in.Preview == nil || *in.Preview, Quiet: in.Quiet,
+		SignIn: store.SignInTime(r.claims.AuthTime), At: now,
 	})
 }
 

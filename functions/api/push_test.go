@@ -41,17 +41,22 @@ type pushDevices struct {
 	Devices   []struct {
 		Device, Service string
 		Preview         bool
+		Quiet           store.Quiet
 	}
 }
 
-// pushes returns the devices of the caller as "<device> <service> <preview>".
+// pushes returns the devices of the caller as "<device> <service> <preview> [<quiet hours>]".
 func (s *system) pushes(token string) string {
 	s.t.Helper()
 	var got pushDevices
 	s.call("GET", "/me/push", token, nil).must(200, &got)
 	var list []string
 	for _, d := range got.Devices {
-		list = append(list, fmt.Sprint(d.Device, " ", d.Service, " ", d.Preview))
+		text := fmt.Sprint(d.Device, " ", d.Service, " ", d.Preview)
+		if d.Quiet != (store.Quiet{}) {
+			text += fmt.Sprint(" ", d.Quiet)
+		}
+		list = append(list, text)
 	}
 	return strings.Join(list, ", ")
 }
@@ -69,9 +74,10 @@ func TestPush(t *testing.T) {
 	}
 	silent := device("desktop", "2")
 	silent["preview"] = false
+	silent["quiet"] = store.Quiet{From: 1320, To: 420, Zone: "Europe/Berlin"}
 	s.call("PUT", "/me/push", ada, aDevice).must(204, nil)
 	s.call("PUT", "/me/push", ada, silent).must(204, nil)
-	want := "phone push.example.org true, desktop push.example.org false"
+	want := "phone push.example.org true, desktop push.example.org false {1320 420 Europe/Berlin 0}"
 	if got := s.pushes(ada); got != want {
 		t.Errorf("devices: %s, want %s", got, want)
 	}
@@ -84,7 +90,7 @@ func TestPush(t *testing.T) {
 	}
 	// Another account in the same browser takes the endpoint.
 	s.call("PUT", "/me/push", bob, aDevice).must(204, nil)
-	if a, b := s.pushes(ada), s.pushes(bob); a != "desktop push.example.org false" || b != "phone push.example.org true" {
+	if a, b := s.pushes(ada), s.pushes(bob); a != "desktop push.example.org false {1320 420 Europe/Berlin 0}" || b != "phone push.example.org true" {
 		t.Errorf("after bob has registered the browser: %s; %s", a, b)
 	}
 	for range 2 {
@@ -120,6 +126,8 @@ func TestBadPushes(t *testing.T) {
 		"no keys":        {with("keys", form{}), "push_keys_invalid"},
 		"broken keys":    {with("keys", form{"p256dh": "AAAA", "auth": "c2VjcmV0IG9mIGEgcGhvbg"}), "push_keys_invalid"},
 		"keys of a type": {with("keys", "x"), "invalid_fields"},
+		"a long hour":    {with("quiet", store.Quiet{From: 1440}), "push_quiet_invalid"},
+		"no such zone":   {with("quiet", store.Quiet{Zone: "Nowhere/Else"}), "push_quiet_invalid"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.clock.advance(time.Hour)

@@ -230,7 +230,7 @@ func (f *Function) sendOne(ctx context.Context, to store.Subscription, topic str
 }
 
 // recipient returns the subscriptions that may get an event, and the sender. There are none if the recipient does not
-// want it, or must not get it.
+// want it now, or must not get it.
 func (f *Function) recipient(ctx context.Context, n away.Event) (to []store.Subscription, from store.User, err error) {
 	user, err := f.deps.Store.User(ctx, n.UID)
 	if errors.Is(err, problem.ErrNotFound) || err == nil && (!user.Active() || slices.Contains(user.Blocked, n.From)) {
@@ -246,8 +246,9 @@ func (f *Function) recipient(ctx context.Context, n away.Event) (to []store.Subs
 	if len(list) == 0 && n.Only == nil { // realtime/ has missed that the last one was removed
 		f.refreshGate(ctx, n.UID)
 	}
+	now := chat.MicrosOf(f.deps.Now())
 	for _, s := range list {
-		if !user.HasEnded(s.SignIn) && (n.Only == nil || slices.Contains(n.Only, s.Device)) {
+		if !user.HasEnded(s.SignIn) && !s.Quiet.Now(now) && (n.Only == nil || slices.Contains(n.Only, s.Device)) {
 			to = append(to, s)
 		}
 	}
@@ -258,7 +259,7 @@ func (f *Function) recipient(ctx context.Context, n away.Event) (to []store.Subs
 	if err != nil {
 		return nil, from, err
 	}
-	if mute := choices.Conversations[n.Conversation][chat.SettingMute]; !mute.Off(chat.MicrosOf(f.deps.Now())) {
+	if mute := choices.Conversations[n.Conversation][chat.SettingMute]; !mute.Off(now) {
 		return nil, from, nil
 	}
 	from, err = f.deps.Store.User(ctx, n.From)

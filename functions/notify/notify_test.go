@@ -291,6 +291,35 @@ func TestNobody(t *testing.T) {
 	})
 }
 
+// A device in its quiet hours gets nothing, and the others do.
+func TestQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.subscribe("phone")
+		for device, quiet := range map[string]store.Quiet{
+			"asleep": {From: 0, To: 1439}, "busy": {Until: w.now() + 5e6}, "awake": {From: 1439, To: 0},
+		} {
+			_, err := w.store.Subscribe(t.Context(), "bob", store.Subscription{Device: device,
+				Endpoint: "https://push.example/" + device, Quiet: quiet, SignIn: w.now(), At: w.now()})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, want := range []string{"awake phone", "awake busy phone"} {
+			if err := w.handle(w.message(1)); err != nil {
+				t.Fatal(err)
+			}
+			if got := w.reached(); got != want {
+				t.Errorf("reached %q, want %q", got, want)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		if len(w.refreshed) > 0 {
+			t.Errorf("the gates of %v were sent", w.refreshed)
+		}
+	})
+}
+
 // Several events of a conversation within 3 s share a push.
 func TestGather(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

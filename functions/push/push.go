@@ -23,6 +23,7 @@ var (
 		"The push service of this browser is not supported.")
 	ErrKeys   = problem.New(problem.Invalid, "push_keys_invalid", "The keys of this subscription are not valid.")
 	ErrDevice = problem.New(problem.Invalid, "push_device_invalid", "This device is not valid. Reload the page.")
+	ErrQuiet  = problem.New(problem.Invalid, "push_quiet_invalid", "These quiet hours are not valid.")
 )
 
 // DefaultServices lists the hosts of the push services of Chrome, Firefox, Edge and Safari.

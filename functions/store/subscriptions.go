@@ -29,8 +29,9 @@ type Subscription struct {
 	P256DH   []byte      `json:"p256dh"`   // public key of the browser, a point of the curve P-256
 	Auth     []byte      `json:"auth"`     // secret of the browser, 16 bytes
 	Preview  bool        `json:"preview"`  // whether what is sent contains the text of messages
-	SignIn   chat.Micros `json:"sign_in"`  // of the caller who registered it; see SignInTime
-	At       chat.Micros `json:"at"`       // when it was registered or renewed
+	Quiet    Quiet       `json:"quiet"`
+	SignIn   chat.Micros `json:"sign_in"` // of the caller who registered it; see SignInTime
+	At       chat.Micros `json:"at"`      // when it was registered or renewed
 }
 
 // Subscriptions keeps the push subscriptions of users. A device has at most one. An endpoint belongs to the user who
@@ -62,7 +63,7 @@ func EndpointKey(endpoint string) string {
 // same reports whether s and other differ at most in their times.
 func (s Subscription) same(other Subscription) bool {
 	return s.Device == other.Device && s.Endpoint == other.Endpoint && s.SignIn == other.SignIn &&
-		s.Preview == other.Preview && slices.Equal(s.P256DH, other.P256DH) && slices.Equal(s.Auth, other.Auth)
+		s.Preview == other.Preview && s.Quiet == other.Quiet && slices.Equal(s.P256DH, other.P256DH) && slices.Equal(s.Auth, other.Auth)
 }
 
 // WithSubscription returns a list with s, and the endpoints that are not in it anymore. changed is false if the list

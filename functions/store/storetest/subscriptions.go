@@ -74,10 +74,12 @@ func testSubscriptions(t *testing.T, s store.Store) {
 	phone.At += day
 	register(t, s, "ada", phone)
 	subscribed(t, s, "ada", phone, desktop)
-	// Another address or other keys replace it at once.
+	// Another address, other keys or other quiet hours replace it at once.
 	phone = subscription("phone", "3", t0+day+1)
 	register(t, s, "ada", phone)
 	phone.Auth = []byte("another secret")
+	register(t, s, "ada", phone)
+	phone.Quiet = store.Quiet{From: 1320, To: 420, Zone: "Europe/Berlin", Until: t0 + day}
 	register(t, s, "ada", phone)
 	subscribed(t, s, "ada", phone, desktop)
 	// An address that another device of the user registers is that device's.
