@@ -11,14 +11,23 @@ export async function pushKey(http: Http): Promise<string> {
   return new Fields("push", JSON.parse(body) as unknown).text("public_key");
 }
 
-/** Registers the subscription of a device. `preview`: pushes have the text of messages. */
+export interface PushWishes {
+  /** Whether pushes have the text of messages. */
+  readonly preview: boolean;
+  /** When none are sent: `from` and `to` are minutes of the day in `zone`, `until` is in ms. */
+  readonly quiet: { readonly from: number; readonly to: number; readonly until: number };
+  readonly zone: string;
+}
+
+/** Registers the subscription of a device. */
 export async function putPush(
   http: Http,
   device: string,
   { endpoint, keys }: PushSubscribed,
-  preview: boolean,
+  { preview, quiet: { from, to, until }, zone }: PushWishes,
 ): Promise<void> {
-  await http.answer({ method: "PUT", path: "me/push", body: { device, endpoint, keys, preview } });
+  const quiet = { from, to, zone, until: Math.round(until) * 1_000 };
+  await http.answer({ method: "PUT", path: "me/push", body: { device, endpoint, keys, preview, quiet } });
 }
 
 export async function deletePush(http: Http, device: string): Promise<void> {

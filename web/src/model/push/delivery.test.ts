@@ -154,6 +154,22 @@ describe("while no page is open", () => {
     expect(push.log.slice(3)).toEqual(["Bob: three"]);
   });
 
+  test("a push in quiet hours, or without a sound, is silent", async () => {
+    const choose = async (run: (registration: PushRegistration) => Promise<void>): Promise<void> => {
+      const page = await house.tab(browser);
+      await run(new PushRegistration(page.chat().late, push));
+      page.platform.kill();
+    };
+    const until = house.clock.now() + 20_000;
+    await choose((registration) => registration.setQuiet({ from: 0, to: 0, until }));
+    await pushed(content([await say("late")], "late"));
+    await house.pass(20_000);
+    await pushed(content([await say("in time")], "in time"));
+    await choose((registration) => registration.setSound("none"));
+    await pushed(content([await say("still")], "still"));
+    expect(push.log).toEqual(["Bob: late, silent", "Bob: in time", "Bob: still, silent"]);
+  });
+
   test("a push that comes a day late, after its message was read elsewhere, ends with no notification", async () => {
     const id = await say("soon read");
     const phone = await house.user(ALICE);

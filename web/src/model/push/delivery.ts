@@ -19,6 +19,7 @@ import { databaseName, LocalStore } from "../store/store";
 import { tabsName } from "../tabs/leader";
 import { readTabMessage, type TabMessage } from "../tabs/messages";
 import { ServerTime } from "../time";
+import { isQuiet } from "./quiet";
 import { closeRead, countUnread, type NoticeTexts, type PushedMessages, readPush, shownFor } from "./notice";
 
 /** A browser gives a push about 30 s. This leaves time to close the socket and the notifications. */
@@ -125,9 +126,12 @@ async function showNeutral({ push, texts }: DeliveryParts, brief: boolean): Prom
   if (brief) for (const shown of await push.shown()) if (shown.tag === notice.tag) shown.close();
 }
 
-async function show(parts: DeliveryParts, { uid, store, platform }: Signed, pushed: PushedMessages): Promise<void> {
+async function show(parts: DeliveryParts, signed: Signed, pushed: PushedMessages): Promise<void> {
+  const { uid, store, platform, row } = signed;
   const before = (await parts.push.shown()).find(({ tag, data }) => tag === pushed.from && data.account === uid);
   const { title, body, keys, silent } = shownFor(pushed, before, parts.texts);
+  // The server sends nothing in quiet hours, but a push may be late.
+  const still = silent || row.silent || isQuiet(row.quiet, platform.clock.now());
   const picture = async (): Promise<Blob | null> => {
     const version = (await store.read((tx) => tx.user(pushed.from)))?.picture ?? "";
     return version === "" ? null : await parts.blobs(databaseName(uid)).get(`${pushed.from}/${version}`);
@@ -135,7 +139,7 @@ async function show(parts: DeliveryParts, { uid, store, platform }: Signed, push
   const found = await Promise.race([picture().catch(() => null), later(platform, OPEN_MS, null)]);
   await parts.push.show(
     { tag: pushed.from, title, body, data: { account: uid, conversation: pushed.conversation, keys } },
-    { picture: found, silent },
+    { picture: found, silent: still },
   );
 }
 
@@ -289,7 +293,7 @@ async function register(parts: DeliveryParts, { row, platform, store }: Signed):
     httpOf(platform, config, (fresh) => identity.token(fresh)),
     device.id,
     subscription,
-    row.preview,
+    row,
   );
   await store.write(async (tx) => {
     const now = await tx.meta("push");

@@ -102,6 +102,39 @@ test("pushes have no text if the user does not want that, also after a failure",
   expect(states()).toEqual(["on", "PUT https://push.test/1 true"]);
 });
 
+test("the server learns the quiet hours with the time zone, and the worker that there is no sound", async () => {
+  const quiets: unknown[] = [];
+  const { before } = house.server.archive;
+  house.server.archive.before = (uid, request, path) => {
+    if (request.method === "PUT") quiets.push((JSON.parse(request.body ?? "{}") as { quiet?: unknown }).quiet);
+    return before?.(uid, request, path) ?? null;
+  };
+  await registration.setQuiet({ from: 1320, to: 420, until: 0 });
+  await registration.turnOn(true);
+  const zone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const night = { from: 1320, to: 420 };
+  failing = true;
+  await registration.setQuiet({ ...night, until: 5_000 });
+  // The worker knows it all the same.
+  expect(await row()).toMatchObject({ quiet: { ...night, until: 5_000 } });
+  failing = false;
+  registration = new PushRegistration(alice.chat().late, push);
+  expect(registration.quiet.get()).toEqual({ ...night, until: 5_000 });
+  await registration.turnOn(false);
+  await registration.setQuiet({ from: 0, to: 0, until: 0 });
+  expect(quiets).toEqual([
+    { ...night, zone, until: 0 },
+    { ...night, zone, until: 5_000_000 },
+    { ...night, zone, until: 5_000_000 },
+    { from: 0, to: 0, zone: "", until: 0 },
+  ]);
+  await registration.setSound("none");
+  expect(await row()).toMatchObject({ silent: true });
+  await registration.setSound("chime");
+  expect(await row()).toMatchObject({ silent: false });
+  expect(quiets).toHaveLength(4);
+});
+
 test("a failure is a state, and is not repeated for a while unless the user asks", async () => {
   push.refusing = true;
   await registration.turnOn(false);

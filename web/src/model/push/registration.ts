@@ -14,6 +14,7 @@ import type { LateParts } from "../interface/late";
 import { type Readable, Value } from "../observable";
 import type { PushRow } from "../store/rows";
 import { closeRead } from "./notice";
+import { localZone, noteQuiet, noteSound, NO_QUIET, type Quiet, quietOf, type Sound, soundOf } from "./quiet";
 
 /** `failed`: the push service or the server refused, or cannot be reached. */
 export type PushState = "unsupported" | "off" | "pending" | "on" | "failed";
@@ -26,13 +27,26 @@ const RETRY_MS = 10 * 60_000;
 /** How long changes are gathered before notifications are closed. */
 const CLOSE_AFTER_MS = 500;
 
-export const NO_PUSH: PushRow = { name: "push", endpoint: "", key: "", preview: true, at: 0, signIn: "", config: "" };
+export const NO_PUSH: PushRow = {
+  name: "push",
+  endpoint: "",
+  key: "",
+  preview: true,
+  quiet: NO_QUIET,
+  zone: "",
+  silent: false,
+  at: 0,
+  signIn: "",
+  config: "",
+};
 
 export class PushRegistration {
   private readonly parts: LateParts;
   private readonly push: Push | null;
   private readonly value: Value<PushState>;
   private readonly previewValue = new Value(true);
+  private readonly quietValue: Value<Quiet>;
+  private readonly soundValue: Value<Sound>;
   private readonly cancels: (() => void)[] = [];
   /** The last piece of work. They run one after another. */
   private last: Promise<void> = Promise.resolve();
@@ -47,6 +61,8 @@ export class PushRegistration {
     this.push = push;
     this.value = new Value<PushState>(push ? "off" : "unsupported");
     const { platform } = parts;
+    this.quietValue = new Value(quietOf(platform.notes));
+    this.soundValue = new Value(soundOf(platform.notes));
     // The worker needs the present sign-in once no page is used.
     this.cancels.push(platform.page.onVisible((visible) => void (visible || this.keep())));
     this.cancels.push(
@@ -68,6 +84,15 @@ export class PushRegistration {
   /** Whether pushes have the text of messages. */
   get preview(): Readable<boolean> {
     return this.previewValue;
+  }
+
+  /** When this browser does not want notifications. */
+  get quiet(): Readable<Quiet> {
+    return this.quietValue;
+  }
+
+  get sound(): Readable<Sound> {
+    return this.soundValue;
   }
 
   /** Registers this browser. `asked`: the user has just asked for it, so an earlier failure does not count. */
@@ -107,8 +132,24 @@ export class PushRegistration {
   /** Chooses whether pushes have the text of messages. */
   async showText(preview: boolean): Promise<void> {
     this.previewValue.set(preview);
-    // The server is told next, or with the next registration.
-    await this.run(async () => this.store({ ...(await this.read()).row, preview, at: 0 }));
+    await this.choose({ preview, at: 0 });
+  }
+
+  async setQuiet(quiet: Quiet): Promise<void> {
+    noteQuiet(this.parts.platform.notes, quiet);
+    this.quietValue.set(quiet);
+    await this.choose({ quiet, at: 0 });
+  }
+
+  async setSound(sound: Sound): Promise<void> {
+    noteSound(this.parts.platform.notes, sound);
+    this.soundValue.set(sound);
+    await this.choose({ silent: sound === "none" });
+  }
+
+  /** Stores a choice for the service worker. With an `at` of 0, the server is told next, or with the next registration. */
+  private async choose(change: Partial<PushRow>): Promise<void> {
+    await this.run(async () => this.store({ ...(await this.read()).row, ...change }));
     await this.keep();
   }
 
@@ -150,10 +191,12 @@ export class PushRegistration {
     const now = platform.clock.now();
     const known = row.endpoint === subscription.endpoint && sameSignIn(row.signIn, signIn);
     const preview = this.previewValue.get();
+    const quiet = quietOf(platform.notes);
+    const zone = quiet.from === quiet.to ? "" : localZone();
     // A row whose `at` is 0 has a choice that the server does not know.
-    const due = !known || row.at === 0 || Math.abs(now - row.at) > REPEAT_MS;
+    const due = !known || row.at === 0 || Math.abs(now - row.at) > REPEAT_MS || row.zone !== zone;
     if (!this.wanted) return;
-    if (due) await putPush(http, device, subscription, preview);
+    if (due) await putPush(http, device, subscription, { preview, quiet, zone });
     const config = platform.notes.get(CONFIG_NOTE) ?? "";
     if (due || row.signIn !== signIn || row.config !== config)
       await this.store({
@@ -161,6 +204,9 @@ export class PushRegistration {
         endpoint: subscription.endpoint,
         key,
         preview,
+        quiet,
+        zone,
+        silent: soundOf(platform.notes) === "none",
         at: due ? now : row.at,
         signIn,
         config,

@@ -5,6 +5,7 @@ import type { Changes } from "../../protocol/changes";
 import type { Micros } from "../../protocol/chat";
 import type { Limits, Setting } from "../../protocol/frames";
 import type { Shape } from "../../platform/database";
+import type { Quiet } from "../push/quiet";
 
 /** The progress of a message. `received`: a message of another user. */
 export type RowStatus = "waiting" | "sent" | "delivered" | "refused" | "received";
@@ -251,6 +252,11 @@ export interface PushRow {
   readonly key: string;
   /** Whether pushes have the text of messages. */
   readonly preview: boolean;
+  readonly quiet: Quiet;
+  /** The time zone that the server knows for `quiet`. */
+  readonly zone: string;
+  /** Whether notifications have no sound. */
+  readonly silent: boolean;
   /** When the server was last told, in ms. */
   readonly at: number;
   /** Copies of the notes about the sign-in and the configuration, which a worker cannot read. */
