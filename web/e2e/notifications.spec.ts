@@ -1,6 +1,7 @@
 import type { BrowserContext, Locator, Page } from "@playwright/test";
 import { forwardText } from "../src/text/forward";
 import { messageText } from "../src/text/messages";
+import { pushText } from "../src/text/push";
 import { chatWith, en, expectState, message, open, send, signUp, state } from "./support/steps";
 import { expect, test, type User, whole } from "./support/test";
 
@@ -128,7 +129,7 @@ test(
     await choose(cem.page, ann, cem.page.getByRole("menuitemcheckbox", { name: messageText.reactWith("👍") }));
     await expect
       .poll(async () => (await calls(ann.page)).shown)
-      .toEqual([{ title: cem.name, body: en.notifications.reacted("👍", body), silent: true }]);
+      .toEqual([{ title: cem.name, body: pushText().reacted("👍", body), silent: true }]);
   },
 );
 

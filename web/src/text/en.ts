@@ -206,7 +206,5 @@ export const en = {
   notifications: {
     title: (n: number, app: string) => `(${n > 99 ? "99+" : n}) ${app}`,
     place: (place: string, app: string) => `${place} · ${app}`,
-    hidden: "New message",
-    reacted: (emoji: string, to: string) => `Reacted ${emoji} to “${to}”`,
   },
 } as const;

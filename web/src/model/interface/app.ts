@@ -81,6 +81,8 @@ export interface NoticeOptions {
   readonly title: string;
   readonly body: (about: Incoming) => string;
   readonly onOpen: () => void;
+  /** Whether it makes no sound. Default: false. */
+  readonly silent?: boolean;
 }
 
 /** Notifications and the badge. The view provides the texts. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isQuiet, noteQuiet, noteSound, NO_QUIET, quietOf, soundOf } from "./quiet";
+import { isQuiet, nextHour, noteQuiet, noteSound, NO_QUIET, quietOf, soundOf } from "./quiet";
 
 const at = (hours: number, minutes = 0): number => new Date(2026, 0, 10, hours, minutes).getTime();
 
@@ -16,6 +16,12 @@ test.each([
   [{ from: 0, to: 0, until: at(12) }, at(12), false],
 ])("%o at %d: %s", (quiet, now, expected) => {
   expect(isQuiet(quiet, now)).toBe(expected);
+});
+
+test("the next time of an hour is in the future, today or tomorrow", () => {
+  expect(nextHour(8, at(7, 59))).toBe(at(8));
+  expect(nextHour(8, at(8))).toBe(at(24 + 8));
+  expect(nextHour(8, at(23))).toBe(at(24 + 8));
 });
 
 test("choices are kept in notes, and a note that is not one counts as none", () => {

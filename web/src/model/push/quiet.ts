@@ -62,6 +62,14 @@ export function noteSound(notes: Notes, sound: Sound): void {
   notes.set(SOUND_NOTE, sound);
 }
 
+/** Returns when it is next a full hour of the local day. */
+export function nextHour(hour: number, now: number): number {
+  const day = new Date(now);
+  day.setHours(hour, 0, 0, 0);
+  if (day.getTime() <= now) day.setDate(day.getDate() + 1);
+  return day.getTime();
+}
+
 /** Returns the name of the local time zone. */
 export function localZone(): string {
   return new Intl.DateTimeFormat().resolvedOptions().timeZone;

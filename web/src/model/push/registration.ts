@@ -24,6 +24,9 @@ const REPEAT_MS = 6 * 24 * 3_600_000;
 /** A browser that refuses is not asked again sooner than this, unless the user wants it. */
 const RETRY_MS = 10 * 60_000;
 
+/** The quiet hours change with each part of a time that the user types, so the server is told after this long. */
+const TELL_AFTER_MS = 1_000;
+
 /** How long changes are gathered before notifications are closed. */
 const CLOSE_AFTER_MS = 500;
 
@@ -54,6 +57,7 @@ export class PushRegistration {
   /** That of the subscription that this page knows to be the user's. */
   private endpoint = "";
   private closing: Cancel | null = null;
+  private telling: Cancel | null = null;
   private failedAt = Number.NEGATIVE_INFINITY;
 
   constructor(parts: LateParts, push: Push | null = browserPush()) {
@@ -68,6 +72,7 @@ export class PushRegistration {
     this.cancels.push(
       parts.store.onChange(() => this.closeLater()),
       () => this.closing?.(),
+      () => this.telling?.(),
     );
     parts.onStop(() => this.stop());
     this.closeLater();
@@ -138,7 +143,7 @@ export class PushRegistration {
   async setQuiet(quiet: Quiet): Promise<void> {
     noteQuiet(this.parts.platform.notes, quiet);
     this.quietValue.set(quiet);
-    await this.choose({ quiet, at: 0 });
+    await this.choose({ quiet, at: 0 }, TELL_AFTER_MS);
   }
 
   async setSound(sound: Sound): Promise<void> {
@@ -148,9 +153,11 @@ export class PushRegistration {
   }
 
   /** Stores a choice for the service worker. With an `at` of 0, the server is told next, or with the next registration. */
-  private async choose(change: Partial<PushRow>): Promise<void> {
+  private async choose(change: Partial<PushRow>, afterMs = 0): Promise<void> {
     await this.run(async () => this.store({ ...(await this.read()).row, ...change }));
-    await this.keep();
+    this.telling?.();
+    if (afterMs === 0) await this.keep();
+    else this.telling = this.parts.platform.clock.after(afterMs, () => void this.keep());
   }
 
   /** The sign-in has ended, or another account took over. The server ends the registration with the sign-in. */

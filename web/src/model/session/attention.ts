@@ -107,7 +107,7 @@ export class AttentionModel implements Attention {
 
   notify(about: Incoming, options: NoticeOptions): void {
     if (!this.followed) return;
-    this.show({ about, options, seen: false }, about.reaction !== "");
+    this.show({ about, options, seen: false }, about.reaction !== "" || options.silent === true);
     // The message may be read before the list shows it as unread.
     this.platform.clock.after(LISTED_WITHIN_MS, () => this.withdrawRead(true));
   }

@@ -1,6 +1,8 @@
 import type { Chat } from "../../model";
 import { PushRegistration } from "../../model/push/registration";
 
+export { announce } from "./announce";
+
 const registrations = new WeakMap<Chat, PushRegistration>();
 
 /** Returns the registration of this browser for pushes of a user. */
