@@ -77,7 +77,8 @@ func TestPush(t *testing.T) {
 	silent["quiet"] = store.Quiet{From: 1320, To: 420, Zone: "Europe/Berlin"}
 	s.call("PUT", "/me/push", ada, aDevice).must(204, nil)
 	s.call("PUT", "/me/push", ada, silent).must(204, nil)
-	want := "phone push.example.org true, desktop push.example.org false {1320 420 Europe/Berlin 0}"
+	desktop := "desktop push.example.org false {1320 420 Europe/Berlin 0}"
+	want := "phone push.example.org true, " + desktop
 	if got := s.pushes(ada); got != want {
 		t.Errorf("devices: %s, want %s", got, want)
 	}
@@ -90,7 +91,7 @@ func TestPush(t *testing.T) {
 	}
 	// Another account in the same browser takes the endpoint.
 	s.call("PUT", "/me/push", bob, aDevice).must(204, nil)
-	if a, b := s.pushes(ada), s.pushes(bob); a != "desktop push.example.org false {1320 420 Europe/Berlin 0}" || b != "phone push.example.org true" {
+	if a, b := s.pushes(ada), s.pushes(bob); a != desktop || b != "phone push.example.org true" {
 		t.Errorf("after bob has registered the browser: %s; %s", a, b)
 	}
 	for range 2 {
