@@ -255,8 +255,10 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 	if err != nil {
 		return nil, err
 	}
+	sender := push.NewSender(c.pushServices, pushKeys, c.origins[0])
 	a := api.New(api.Deps{
-		Store: db, Accounts: auth, Verifier: verifier, Probers: probers,
+		Pushes: sender,
+		Store:  db, Accounts: auth, Verifier: verifier, Probers: probers,
 		DeadLetters: topic, Replayer: topic, Origins: c.origins, PushKeys: pushKeys, PushServices: c.pushServices,
 		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed,
 		PlaceHeader: c.placeHeader, Log: log, AuditLog: auditLog,
@@ -274,7 +276,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		cap: limit,
 		handlers: map[string]http.Handler{"signup": a.Signup(), "users": a.Users(), "conversations": a.Conversations(),
 			"messages": a.Messages(), "me": a.Me(), "admin": a.Admin()},
-		notify: notify.New(notify.Deps{Store: db, Sender: push.NewSender(c.pushServices, pushKeys, c.origins[0]),
+		notify: notify.New(notify.Deps{Store: db, Sender: sender,
 			Gates:     users.New(users.Deps{Store: db, Accounts: auth, Realtime: realtime, Log: log}),
 			Publisher: topic.Publisher(c.notifyTopic), Log: log}),
 		persist: persist.New(persist.Deps{Store: db, DeadLetters: topic, Realtime: realtime, Log: log}),

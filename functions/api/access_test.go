@@ -111,6 +111,7 @@ var rows = []struct {
 	{"PATCH /me", "/me", form{"display_name": "New"}, 200, everyUser},
 	{"GET /me/push", "/me/push", nil, 200, everyUser},
 	{"PUT /me/push", "/me/push", aDevice, 204, everyUser},
+	{"POST /me/push/test", "/me/push/test", form{"device": "none"}, 404, everyUser},
 	{"DELETE /me/push", "/me/push", form{"device": "phone"}, 204, everyUser},
 	{"GET /me/export", "/me/export", nil, 200, everyUser},
 	{"PUT /me/picture", "/me/picture", string(bobsPicture.Data), 200, everyUser},

@@ -43,6 +43,7 @@ type Deps struct {
 
 	PushKeys     push.Keys
 	PushServices push.Services
+	Pushes       Pusher // for tests that users ask for
 
 	Origins []string // exact origins that may call from a browser, such as "https://chat.example.org"
 
@@ -157,6 +158,7 @@ func (a *API) routes() map[string][]route {
 			{method: "GET", path: "/push", access: user, budget: readMe, handle: a.getPush},
 			{method: "PUT", path: "/push", access: user, body: required, budget: registerPush, handle: a.putPush},
 			{method: "DELETE", path: "/push", access: user, body: required, budget: safety, handle: a.deletePush},
+			{method: "POST", path: "/push/test", access: user, body: required, budget: registerPush, handle: a.testPush},
 			{method: "GET", path: "/export", access: user, limit: exportTimeLimit, budget: askExport, also: exports,
 				handle: a.exportMe},
 			{method: "PUT", path: "/blocked/{uid}", access: user, budget: safety, handle: a.block},

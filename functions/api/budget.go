@@ -65,7 +65,8 @@ var (
 		Reads: 4, Writes: 3, refused: errRateLimited}
 	// Registering a device for push reads the caller, the user, the devices, the owner of the endpoint and their record
 	// and devices, and for the gates the user once and the owner twice. It writes the user, the devices and the endpoint,
-	// and so does the removal that may follow. (Taking the endpoint from its owner writes less.)
+	// and so does the removal that may follow. (Taking the endpoint from its owner writes less.) A test of pushes costs
+	// less, also if the subscription has ended.
 	registerPush = Budget{Name: "push", Segment: "me", Window: time.Hour, Shared: 10, Chunk: 2, Calls: true,
 		Reads: 9, Writes: 6, refused: errRateLimited}
 	// Blocking costs most: it reads the caller, the other person and the user, writes the user, and reads it again for

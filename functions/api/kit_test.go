@@ -186,7 +186,7 @@ func newSystem(t testing.TB, change ...func(*api.Deps)) *system {
 	s.deps = api.Deps{Store: db, Accounts: s.accounts, Verifier: verifier, Realtime: s.realtime, DeadLetters: dead,
 		Replayer: s.persist,
 		PushKeys: push.NewFileKeys(filepath.Join(t.TempDir(), "push.json")), PushServices: pushServices,
-		Origins: []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
+		Pushes: &pushLog{}, Origins: []string{origin}, Now: s.clock.Now, Log: quiet, SignupsHourly: 1000}
 	for _, c := range change {
 		c(&s.deps)
 	}

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/base64"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 )
@@ -196,4 +198,48 @@ func TestPushEndsWithItsSignIn(t *testing.T) {
 	if got := left(); got != "" {
 		t.Errorf("after an admin has ended all sign-ins: %q", got)
 	}
+}
+
+// pushLog is a push service that answers with result, and keeps what it got.
+type pushLog struct {
+	result push.Result
+	sent   []string // "<endpoint> <topic> <content>"
+}
+
+func (p *pushLog) Send(_ context.Context, to store.Subscription, topic string, content []byte) push.Result {
+	p.sent = append(p.sent, to.Endpoint+" "+topic+" "+string(content))
+	return p.result
+}
+
+func TestTestPushes(t *testing.T) {
+	pushes := &pushLog{}
+	s := newSystem(t, func(d *api.Deps) { d.Pushes = pushes })
+	ada, bob := s.token(s.user("ada")), s.token(s.user("bob"))
+	phone := form{"device": "phone"}
+	s.call("POST", "/me/push/test", ada, form{}).refused(422, "push_device_invalid")
+	s.call("POST", "/me/push/test", ada, phone).refused(404, "push_not_registered")
+	s.call("PUT", "/me/push", ada, aDevice).must(204, nil)
+	s.call("POST", "/me/push/test", bob, phone).refused(404, "push_not_registered") // the device of another user
+	s.call("POST", "/me/push/test", ada, phone).must(204, nil)
+	want := `https://push.example.org/1 test {"kind":"test","to":"ada","v":1}`
+	if len(pushes.sent) != 1 || pushes.sent[0] != want {
+		t.Errorf("sent %q, want %s", pushes.sent, want)
+	}
+	for _, outcome := range []push.Outcome{push.Later, push.Refused} {
+		pushes.result = push.Result{Outcome: outcome, Status: 403}
+		s.call("POST", "/me/push/test", ada, phone).refused(503, "unavailable")
+	}
+	if got := s.pushes(ada); got != "phone push.example.org true" {
+		t.Errorf("devices after refusals: %s", got)
+	}
+	pushes.result = push.Result{Outcome: push.Gone, Status: 410}
+	s.call("POST", "/me/push/test", ada, phone).refused(404, "push_not_registered")
+	if got := s.pushes(ada); got != "" {
+		t.Errorf("devices after the end of the subscription: %s", got)
+	}
+	// Tests share the budget of registrations, 10 an hour.
+	for range 3 {
+		s.call("POST", "/me/push/test", ada, phone).refused(404, "push_not_registered")
+	}
+	s.call("POST", "/me/push/test", ada, phone).refused(429, "rate_limited")
 }

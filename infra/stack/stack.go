@@ -199,7 +199,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Realtime: realtimeAPI,
 		DeadLetters: s.Collector, Replayer: s.Replayer, Probers: o.Probers, PushKeys: d.pushKeys, PushServices: pushServices,
-		Origins: s.origins(listeners), Proxies: o.Proxies, SignupsHourly: hourly, Log: s.log,
+		Pushes: sender, Origins: s.origins(listeners), Proxies: o.Proxies, SignupsHourly: hourly, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(),
 		origins: s.origins(listeners)}

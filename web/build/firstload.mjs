@@ -38,6 +38,7 @@ const LATER = [
   "src/view/conversation/touched.ts", // when the user does more than type, has scrolled up, or sees somebody with a picture; on touch screens after a conversation is open
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
+  "src/model/admin/calls.ts", // with the first call of the admin panel
   "../functions/password/common.txt?raw", // when somebody types a new password
   "src/model/engine/settings.ts", // after each gap, and with the first choice about a chat or a message
   "src/model/store/changes.ts", // with the first edit, deletion or reaction

@@ -2,7 +2,7 @@ import type { BrowserContext, Locator, Page } from "@playwright/test";
 import { forwardText } from "../src/text/forward";
 import { messageText } from "../src/text/messages";
 import { pushText } from "../src/text/push";
-import { chatWith, en, expectState, message, open, send, signUp, state } from "./support/steps";
+import { chatWith, en, expectState, message, open, send, setHidden, signUp, state } from "./support/steps";
 import { expect, test, type User, whole } from "./support/test";
 
 /** The calls of the page to the browser, stored in the page so that a test can read them. */
@@ -46,18 +46,6 @@ async function recordCalls(context: BrowserContext): Promise<void> {
 
 async function calls(page: Page): Promise<Calls> {
   return page.evaluate(() => (window as unknown as { calls: Calls }).calls);
-}
-
-/** Makes the page believe that it is hidden, or visible again. The browser counts every page of a test as visible. */
-async function setHidden(page: Page, hidden: boolean): Promise<void> {
-  await page.evaluate((value) => {
-    Object.defineProperty(document, "visibilityState", {
-      configurable: true,
-      get: () => (value ? "hidden" : "visible"),
-    });
-    Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
-    document.dispatchEvent(new Event("visibilitychange"));
-  }, hidden);
 }
 
 test(

@@ -117,3 +117,15 @@ export const state = {
   /** At least delivered. */
   arrived: /^(Delivered|Read)\b/,
 };
+
+/** Makes the page believe that it is hidden, or visible again. The browser counts every page of a test as visible. */
+export async function setHidden(page: Page, hidden: boolean): Promise<void> {
+  await page.evaluate((value) => {
+    Object.defineProperty(document, "visibilityState", {
+      configurable: true,
+      get: () => (value ? "hidden" : "visible"),
+    });
+    Object.defineProperty(document, "hidden", { configurable: true, get: () => value });
+    document.dispatchEvent(new Event("visibilitychange"));
+  }, hidden);
+}

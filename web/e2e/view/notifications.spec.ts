@@ -39,16 +39,20 @@ test("notifications are turned on and off, with and without the text of messages
   await expect(state).toHaveText(words.notifyOn);
   const text = section.getByRole("checkbox", { name: words.notifyText });
   await expect(text).toBeChecked();
-  await text.uncheck();
   await expect.poll(() => registered(page)).toHaveLength(2);
+  await text.uncheck();
+  await expect.poll(() => registered(page)).toHaveLength(3);
+  await section.getByRole("button", { name: words.notifyTest }).click();
+  await expect(section.getByText(words.notifyTestSent)).toBeVisible();
   await section.getByRole("button", { name: words.notifyTurnOff }).click();
   await expect(state).toHaveText(words.notifyOff);
-  await expect.poll(() => registered(page)).toHaveLength(3);
+  await expect.poll(() => registered(page)).toHaveLength(5);
   const keys = { p256dh: "AAAA", auth: "AAAA" };
   const quiet = { from: 0, to: 0, zone: "", until: 0 };
   const put = (preview: boolean): string =>
     `PUT ${JSON.stringify({ device: "d1", endpoint: "https://push.example.org/1", keys, preview, quiet })}`;
-  expect(await registered(page)).toEqual([put(true), put(false), 'DELETE {"device":"d1"}']);
+  const tested = 'POST {"device":"d1"}';
+  expect(await registered(page)).toEqual([put(true), tested, put(false), tested, 'DELETE {"device":"d1"}']);
 });
 
 test("quiet hours, a while without notifications, and the sound are chosen for this browser", async ({ at, page }) => {

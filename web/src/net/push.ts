@@ -19,6 +19,18 @@ export interface PushWishes {
   readonly zone: string;
 }
 
+/** Returns the ids of the devices to which the server sends pushes. */
+export async function pushDevices(http: Http): Promise<readonly string[]> {
+  const { body } = await http.answer({ method: "GET", path: "me/push" });
+  const devices = new Fields("push", JSON.parse(body) as unknown).list("devices");
+  return devices.map((device) => new Fields("device", device).text("device"));
+}
+
+/** Makes the server send a test to a device. */
+export async function testPush(http: Http, device: string): Promise<void> {
+  await http.answer({ method: "POST", path: "me/push/test", body: { device } });
+}
+
 /** Registers the subscription of a device. */
 export async function putPush(
   http: Http,

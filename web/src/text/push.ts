@@ -10,6 +10,7 @@ const english = {
   /** In place of a name. */
   hidden: "New message",
   reacted: (emoji: string, to: string) => `Reacted ${emoji} to “${to}”`,
+  test: "Notifications work on this device",
 } as const;
 
 /** The texts of notifications, with or without an open page. The rules are those of en.ts. */

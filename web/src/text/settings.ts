@@ -57,6 +57,10 @@ const english = {
   dailyTo: "to",
   dailyHint:
     "This browser does not notify you at these hours, in its own time zone, or while you do not want to be disturbed. Messages arrive all the same.",
+  notifyTest: "Send a test notification",
+  notifyTestSent: "A test notification is on its way.",
+  notifyTestFailed: "The test could not be sent. Try again later.",
+  notifyProved: "A test notification has reached this browser.",
   notifyOff: "This browser does not notify you about new messages.",
   notifyDenied: "Notifications are blocked for this page. Allow them in the browser’s settings for this address.",
   notifyUnsupported: "This browser cannot show notifications.",

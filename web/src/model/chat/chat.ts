@@ -4,6 +4,7 @@ import type { EndReason } from "../../net/connection";
 import type { HttpApi } from "../../net/http";
 import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
+import { loadCode } from "../../platform/code";
 import { uuidv7 } from "../../protocol/uuid";
 import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
@@ -69,7 +70,6 @@ export class ChatModel implements Chat {
   private readonly history: History;
   private readonly open = new Set<OpenConversation>();
   private readonly ends: (() => void)[] = [];
-  private readonly adminCalls: AdminCalls;
 
   constructor(parts: ChatParts, handlers: ChatHandlers) {
     this.parts = parts;
@@ -107,14 +107,26 @@ export class ChatModel implements Chat {
       own: parts.own,
       users: this.users,
     });
-    // The server refused although the profile said admin. Loading the profile again closes the panel.
-    this.adminCalls = adminCalls(parts.http, {
-      onForbidden: () => void this.profile.load(),
-      confirm: (password) => handlers.confirm(password, () => this.leader.renewToken()),
-    });
+    const load = async (): Promise<AdminCalls> =>
+      (await loadCode(() => import("../admin/calls"))).adminCalls(parts.http, {
+        // The profile said admin. Loading it again closes the panel.
+        onForbidden: () => void this.profile.load(),
+        confirm: (password) => handlers.confirm(password, () => this.leader.renewToken()),
+      });
+    const loaded = async <T>(run: (calls: AdminCalls) => Promise<Outcome<T>>): Promise<Outcome<T>> => {
+      const calls = await outcome(load);
+      return calls.ok ? await run(calls.value) : calls;
+    };
+    const adminCalls: AdminCalls = {
+      call: (...call) => loaded((calls) => calls.call(...call)),
+      confirm: (password) => loaded((calls) => calls.confirm(password)),
+      download: (path) => loaded((calls) => calls.download(path)),
+    };
     this.late = {
       ...parts,
       database: databaseName(parts.uid),
+      tabs: this.leader,
+      presences: this.presences,
       history: this.history,
       conversations: this.list.list,
       connection: this.connection,
@@ -125,7 +137,7 @@ export class ChatModel implements Chat {
       change: (run) => outcome(() => store.write((tx) => run(tx, this.rules))),
       onStop: (run) => this.ends.push(run),
     };
-    this.admin = derived(this.profile.me, (me) => (me.admin ? this.adminCalls : null));
+    this.admin = derived(this.profile.me, (me) => (me.admin ? adminCalls : null));
   }
 
   /** Connects, and starts to follow other tabs. */
@@ -373,30 +385,4 @@ export class ChatModel implements Chat {
       // This device's own clock and the built-in limits will do.
     }
   }
-}
-
-/** Makes {@link AdminCalls}. `onForbidden` is called when the server refuses because this user is not an admin. */
-function adminCalls(
-  http: HttpApi,
-  { onForbidden, confirm }: { onForbidden: () => void; confirm: (password: string) => Promise<void> },
-): AdminCalls {
-  const options = { timeoutMs: 5 * 60_000, claim: true };
-  async function reportForbidden<T>(work: () => Promise<T>): Promise<Outcome<T>> {
-    const got = await outcome(work);
-    if (!got.ok && got.problem.code === "forbidden") onForbidden();
-    return got;
-  }
-  return {
-    confirm: (password) => outcome(() => confirm(password)),
-    call: (method, path, body) =>
-      reportForbidden(() =>
-        http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...options }),
-      ),
-    download: (path) =>
-      reportForbidden(async () => {
-        const text = await http.text({ method: "GET", path: `admin${path}`, ...options });
-        // Without a byte order mark, spreadsheets read the file in a legacy encoding.
-        return new Blob(["\ufeff", text], { type: "text/csv;charset=utf-8" });
-      }),
-  };
 }

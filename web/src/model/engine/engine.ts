@@ -67,7 +67,11 @@ export class Engine {
       {
         url: (failed) => parts.url(failed),
         token: (fresh) => parts.token(fresh),
-        hello: () => ({ device: this.device, cursor: this.inbound.cursor, looking: this.hints.greet() }),
+        hello: () => ({
+          device: this.device,
+          cursor: this.inbound.cursor,
+          ...(parts.background ? { background: true } : { looking: this.hints.greet() }),
+        }),
       },
       {
         onState: (state) => handlers.onState(state),
@@ -193,7 +197,7 @@ export class Engine {
   private attach(link: Link): void {
     this.sender.attach(link);
     this.marks.attach(link);
-    this.hints.attach(link);
+    if (!this.parts.background) this.hints.attach(link);
     this.backfiller.wake();
   }
 

@@ -20,6 +20,8 @@ export interface EngineParts {
   readonly limits: ServerLimits;
   readonly archive: Archive;
   readonly http: HttpApi;
+  /** The sockets are background sockets (DESIGN §4). */
+  readonly background?: boolean;
   /** See ConnectionOptions.url. */
   url(failed: boolean): Promise<string>;
   /** See ConnectionOptions.token. */

@@ -2,7 +2,8 @@
 import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { SavedMessage } from "../../protocol/chat";
 import type { HttpApi } from "../../net/http";
-import type { Clock, Notes, Page } from "../../platform/platform";
+import type { ConnectionState } from "../../net/connection";
+import type { Clock, Notes, Notifier, Page, Random, Tabs } from "../../platform/platform";
 import type { Readable } from "../observable";
 import type { History } from "../history";
 import type { LocalStore } from "../store/store";
@@ -24,6 +25,20 @@ export interface LateRules {
   choose(tx: WriteTx, subject: Subject, value: number): Promise<void>;
 }
 
+/** This tab's part in the election of the leader (see ../tabs/leader). */
+export interface LateTabs {
+  /** The id of this tab. */
+  readonly tab: string;
+  /** The name of the channel of all tabs. */
+  readonly name: string;
+  readonly leading: Readable<boolean>;
+  readonly connection: Readable<ConnectionState>;
+  start(background?: boolean): void;
+  stop(asleep?: boolean): void;
+  /** Reads a message of another tab (see ../tabs/messages). Returns null for anything else. */
+  read(message: unknown): { readonly kind: string } | null;
+}
+
 export interface LateParts {
   readonly uid: string;
   /** The name of the user's database. */
@@ -31,10 +46,15 @@ export interface LateParts {
   readonly platform: {
     readonly clock: Clock;
     readonly notes: Notes;
-    readonly page: Pick<Page, "visible" | "focused" | "onVisible" | "onFocused">;
+    readonly random: Random;
+    readonly tabs: Tabs;
+    readonly notifier: Pick<Notifier, "permission">;
+    readonly page: Pick<Page, "visible" | "focused" | "onVisible" | "onFocused" | "onOnline">;
     report(what: string, why?: unknown): void;
   };
-  readonly store: Pick<LocalStore, "onChange" | "read" | "storage">;
+  readonly store: Pick<LocalStore, "onChange" | "read" | "storage" | "notify" | "shared">;
+  readonly tabs: LateTabs;
+  readonly presences: { markUnknown(): void };
   readonly history: Pick<History, "extend" | "shortest">;
   readonly archive: Pick<ArchiveApi, "users" | "saved">;
   readonly http: Pick<HttpApi, "answer">;

@@ -6,6 +6,7 @@ import { FakeBrowser, FakePlatform } from "../../platform/testing/fake";
 import { FakePush } from "../../platform/testing/push";
 import { Household, type Tab } from "../testing/household";
 import { deliver, type DeliveryParts, renew } from "./delivery";
+import { Sleep } from "../tabs/sleep";
 import { PushRegistration } from "./registration";
 
 const ALICE = "aliceUid0001";
@@ -24,13 +25,18 @@ let pictures: Record<string, Blob>;
 let token: () => Promise<{ value: string; endsAt: number }>;
 /** The calls of /me/push. */
 let registered: string[];
+/** Whether they fail. */
+let failing: boolean;
+let registration: PushRegistration;
 
 beforeEach(async () => {
   house = new Household();
   browser = new FakeBrowser();
   registered = [];
+  failing = false;
   house.server.archive.before = (uid, { method, body }, path) => {
-    if (path !== "/api/me/push") return null;
+    if (!path.startsWith("/api/me/push")) return null;
+    if (failing) return { status: 503, header: () => null, body: JSON.stringify({ code: "unavailable", detail: "" }) };
     registered.push(`${uid} ${method} ${(JSON.parse(body ?? "{}") as { endpoint?: string }).endpoint ?? ""}`);
     return { status: 200, header: () => null, body: JSON.stringify({ public_key: "k", devices: [] }) };
   };
@@ -38,7 +44,8 @@ beforeEach(async () => {
   alice = await house.user(ALICE, browser);
   browser.notes.set("phoenix.sign-in", JSON.stringify({ uid: ALICE, refreshToken: "r" }));
   push = new FakePush();
-  await new PushRegistration(alice.chat().late, push).turnOn(true);
+  registration = new PushRegistration(alice.chat().late, push);
+  await registration.turnOn(true);
   await say("known before");
   await house.pass(1_000);
   worker = workerOf(browser);
@@ -48,7 +55,7 @@ beforeEach(async () => {
   parts = {
     platform: (notes: Notes) => Object.create(worker, { notes: { value: notes } }) as Platform,
     push,
-    texts: { app: "Phoenix Chat", unseen: (n) => `${n} new`, named: (name) => name.trim() },
+    texts: { app: "Phoenix Chat", unseen: (n) => `${n} new`, test: "it works", named: (name) => name.trim() },
     identity: () => ({ token: async () => token() }) as unknown as Identity,
     blobs: () => ({ get: async (key) => pictures[key] ?? null, put: async () => undefined }),
     focused: async () => focused,
@@ -302,7 +309,109 @@ describe("while no page is open", () => {
   });
 });
 
+/** What the server sends when it is asked for a test. */
+const TEST = JSON.stringify({ v: 1, to: ALICE, kind: "test" });
+
+describe("a test", () => {
+  const proof = (): Promise<string | undefined> =>
+    alice.chat().late.store.read(async (tx) => (await tx.meta("push"))?.proved);
+
+  test("is asked for once a browser is registered, and its arrival lets the pages sleep", async () => {
+    expect(registered.filter((call) => call.includes("POST"))).toHaveLength(1);
+    expect(registration.proved.get()).toBe(false);
+    await pushed(TEST, 100);
+    expect(push.log).toEqual(["Phoenix Chat: it works"]);
+    expect(push.notices).toHaveLength(1);
+    expect([registration.proved.get(), worker.opened.length]).toEqual([true, 0]);
+    // It stays proved, and nobody sees another one.
+    await registration.keep();
+    registration = new PushRegistration(alice.chat().late, push);
+    await registration.turnOn(false);
+    expect([registration.proved.get(), await proof()]).toEqual([true, "https://push.test/1"]);
+    expect(registered.filter((call) => call.includes("POST"))).toHaveLength(1);
+    expect(await registration.test()).toBe(true);
+    expect(registered.filter((call) => call.includes("POST"))).toHaveLength(2);
+  });
+
+  test("counts for the present subscription of a user who is signed in here, and for no other", async () => {
+    await pushed(TEST.replace(ALICE, BOB), 100);
+    await pushed(TEST.replace('"v":1', '"v":2'), 100);
+    expect(push.log).toEqual(["Phoenix Chat: 1 new, silent", "Phoenix Chat: 1 new, silent"]);
+    await push.subscribe("k");
+    await pushed(TEST, 100);
+    expect(push.log.at(-1)).toBe("Phoenix Chat: 1 new, silent");
+    expect([registration.proved.get(), await proof()]).toEqual([false, ""]);
+    await registration.keep();
+    await pushed(TEST, 100);
+    expect([registration.proved.get(), await proof()]).toEqual([true, push.current?.endpoint]);
+    // The browser replaces the subscription.
+    push.current = null;
+    const done = renew(parts);
+    await house.pass(100);
+    await done;
+    expect(registration.proved.get()).toBe(false);
+  });
+
+  test("must be repeated when the subscription has ended, of which the server may learn first", async () => {
+    const verify = async (received: boolean): Promise<boolean> => {
+      alice.platform.permission = "granted";
+      await registration.verify(received);
+      await house.pass(10);
+      return registration.proved.get();
+    };
+    await pushed(TEST, 100);
+    expect(await verify(false)).toBe(true);
+    // A message has come without a push, and the server does not know the device.
+    expect(await verify(true)).toBe(false);
+    registered = [];
+    await registration.keep();
+    await house.pass(10);
+    expect(registered).toEqual([`${ALICE} PUT https://push.test/1`, `${ALICE} POST `]);
+    await pushed(TEST, 100);
+    expect(await verify(false)).toBe(true);
+    alice.platform.permission = "denied";
+    await registration.verify(false);
+    await house.pass(10);
+    expect(registration.proved.get()).toBe(false);
+  });
+
+  test("fails without an effect, and not more than once a day unless the user asks", async () => {
+    failing = true;
+    expect(await registration.test()).toBe(false);
+    expect(registration.state.get()).toBe("on");
+    failing = false;
+    await registration.keep();
+    const tests = (): number => registered.filter((call) => call.includes("POST")).length;
+    const before = tests();
+    await house.pass(25 * 3_600_000);
+    await registration.keep();
+    await registration.keep();
+    expect(tests()).toBe(before + 1);
+  });
+});
+
 describe("beside open pages", () => {
+  test("a browser that sleeps leaves the push to its worker, and its pages show the message", async () => {
+    new Sleep(alice.chat().late, registration);
+    alice.platform.permission = "granted";
+    await pushed(TEST, 100);
+    // A new device loads history for 15 minutes.
+    await house.pass(16 * 60_000);
+    alice.platform.setVisible(false);
+    await house.pass(3 * 60_000);
+    expect(house.server.socketsOf(ALICE)).toBe(0);
+    const before = alice.platform.opened.length;
+    await pushed(content([await say("in your sleep")], "in your sleep"));
+    expect(await atBob()).toContain("in your sleep: delivered");
+    expect([alice.platform.opened.length, worker.opened.length]).toEqual([before, 1]);
+    expect(house.server.socketsOf(ALICE)).toBe(0);
+    expect(alice.chat().conversations.get().items).toMatchObject([{ preview: { body: "in your sleep" }, unread: 2 }]);
+    await registration.turnOff();
+    await house.pass(500);
+    expect(house.server.socketsOf(ALICE)).toBe(1);
+    expect(house.server.faults).toEqual([]);
+  });
+
   test("a page with the focus takes the push", async () => {
     focused = true;
     await pushed(content([await say("you see it")], "you see it"));

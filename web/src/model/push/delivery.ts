@@ -16,10 +16,11 @@ import { ServerLimits } from "../limits";
 import { applyUser } from "../store/history";
 import type { PushRow } from "../store/rows";
 import { databaseName, LocalStore } from "../store/store";
-import { tabsName } from "../tabs/leader";
+import { tabsName } from "../tabs/roles";
 import { readTabMessage, type TabMessage } from "../tabs/messages";
 import { ServerTime } from "../time";
 import { isQuiet } from "./quiet";
+import { proveWith, readTest } from "./test";
 import { closeRead, countUnread, type NoticeTexts, type PushedMessages, readPush, shownFor } from "./notice";
 
 /** A browser gives a push about 30 s. This leaves time to close the socket and the notifications. */
@@ -77,16 +78,24 @@ async function open(parts: DeliveryParts, uid: string): Promise<Signed | null> {
 export async function deliver(parts: DeliveryParts, content: string | null): Promise<void> {
   const base = parts.platform(NO_NOTES);
   const pushed = readPush(content);
+  const tested = readTest(content);
+  const to = pushed?.to ?? tested;
   let signed: Signed | null = null;
   let shown = false;
   try {
-    const opened = pushed && open(parts, pushed.to);
+    const opened = to === null ? null : open(parts, to);
     const found = await Promise.race([opened, later(base, OPEN_MS, "silent" as const)]);
     if (found === "silent") void opened?.then((late) => late?.store.close());
     else signed = found;
     // Another account of this browser may have the subscription meanwhile.
     const mine = signed && (await parts.push.subscription())?.endpoint === signed.row.endpoint;
     shown = true;
+    if (signed && mine && tested !== null) {
+      const stop = announce(signed);
+      await proveWith(parts.push, signed.store, { account: tested, title: parts.texts.app, body: parts.texts.test });
+      stop();
+      return;
+    }
     if (!pushed || !signed || !mine) {
       await showNeutral(parts, found !== "silent");
       return;
@@ -188,6 +197,18 @@ async function fetchWaiting(parts: DeliveryParts, signed: Signed, { from }: Push
     });
 }
 
+/** Tells the pages of this browser what is stored from now on. Returns the end of that. */
+function announce({ platform, store, uid }: Pick<Signed, "platform" | "store" | "uid">): Cancel {
+  const channel = platform.tabs.channel(tabsName(uid), () => undefined);
+  let n = 0;
+  const tab = `worker-${platform.clock.now()}`;
+  const unlisten = store.onChange((change) => channel.post({ kind: "change", tab, n: ++n, change }));
+  return () => {
+    unlisten();
+    channel.close();
+  };
+}
+
 function httpOf(
   platform: Platform,
   config: ConfigSource,
@@ -234,11 +255,9 @@ async function lead(
     release = await steal(platform, name, giveWay);
   }
   leading = true;
-  let n = 0;
-  const tab = `worker-${platform.clock.now()}`;
-  const unlisten = store.onChange((change) => post({ kind: "change", tab, n: ++n, change }));
+  const unannounce = announce({ platform, store, uid });
   return () => {
-    unlisten();
+    unannounce();
     release();
     channel.close();
   };
@@ -282,7 +301,7 @@ export async function renew(parts: DeliveryParts): Promise<void> {
   }
 }
 
-async function register(parts: DeliveryParts, { row, platform, store }: Signed): Promise<void> {
+async function register(parts: DeliveryParts, { uid, row, platform, store }: Signed): Promise<void> {
   const subscription = (await parts.push.subscription()) ?? (await parts.push.subscribe(row.key));
   if (subscription.endpoint === row.endpoint) return;
   const device = await store.read((tx) => tx.meta("device"));
@@ -295,9 +314,12 @@ async function register(parts: DeliveryParts, { row, platform, store }: Signed):
     subscription,
     row,
   );
+  // A page that sleeps has to wake up, since the new subscription is not proved.
+  const stop = announce({ platform, store, uid });
   await store.write(async (tx) => {
     const now = await tx.meta("push");
     if (now?.endpoint === row.endpoint)
       await tx.putMeta({ ...now, endpoint: subscription.endpoint, at: platform.clock.now() });
   });
+  stop();
 }

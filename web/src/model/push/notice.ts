@@ -64,6 +64,8 @@ export interface NoticeTexts {
   readonly app: string;
   /** In place of the text of `n` messages. */
   readonly unseen: (n: number) => string;
+  /** Of a test. */
+  readonly test: string;
   /** Returns a name without what makes it misleading. */
   readonly named: (name: string) => string;
 }

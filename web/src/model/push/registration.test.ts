@@ -25,6 +25,8 @@ beforeEach(async () => {
   failing = false;
   key = "k1";
   house.server.archive.before = (_uid, { method, body }, path) => {
+    // Tests of pushes are in delivery.test.ts.
+    if (path === "/api/me/push/test") return { status: 204, header: () => null, body: "" };
     if (path !== "/api/me/push") return null;
     const sent = JSON.parse(body ?? "{}") as { endpoint?: string; preview?: boolean; device?: string };
     calls.push({ method, ...sent });

@@ -6,7 +6,8 @@
  */
 import { CONFIG_NOTE } from "../../net/config";
 import { SIGN_IN_NOTE } from "../../net/passwordIdentity";
-import { deletePush, pushKey, putPush } from "../../net/push";
+import { ApiProblem } from "../../net/problem";
+import { deletePush, pushDevices, pushKey, putPush, testPush } from "../../net/push";
 import { PUSHED_NOTE } from "../../platform/notify";
 import type { Cancel, Push } from "../../platform/platform";
 import { browserPush } from "../../platform/push";
@@ -26,6 +27,9 @@ const RETRY_MS = 10 * 60_000;
 
 /** The quiet hours change with each part of a time that the user types, so the server is told after this long. */
 const TELL_AFTER_MS = 1_000;
+
+/** How often a test is asked for that the user has not asked for. It shows a notification. */
+const TEST_EVERY_MS = 24 * 3_600_000;
 
 /** How long changes are gathered before notifications are closed. */
 const CLOSE_AFTER_MS = 500;
@@ -50,6 +54,7 @@ export class PushRegistration {
   private readonly previewValue = new Value(true);
   private readonly quietValue: Value<Quiet>;
   private readonly soundValue: Value<Sound>;
+  private readonly provedValue = new Value(false);
   private readonly cancels: (() => void)[] = [];
   /** The last piece of work. They run one after another. */
   private last: Promise<void> = Promise.resolve();
@@ -70,12 +75,17 @@ export class PushRegistration {
     // The worker needs the present sign-in once no page is used.
     this.cancels.push(platform.page.onVisible((visible) => void (visible || this.keep())));
     this.cancels.push(
-      parts.store.onChange(() => this.closeLater()),
+      parts.store.onChange((change) => {
+        this.closeLater();
+        // The worker stores that a test has come, and a subscription that replaces another one.
+        if (change.all || change.meta.includes("push")) this.readProof();
+      }),
       () => this.closing?.(),
       () => this.telling?.(),
     );
     parts.onStop(() => this.stop());
     this.closeLater();
+    this.readProof();
     this.read().then(
       ({ row }) => this.previewValue.set(row.preview),
       (err: unknown) => platform.report("the registration for pushes could not be read", err),
@@ -100,6 +110,11 @@ export class PushRegistration {
     return this.soundValue;
   }
 
+  /** Whether a test has reached this browser through its present subscription. */
+  get proved(): Readable<boolean> {
+    return this.provedValue;
+  }
+
   /** Registers this browser. `asked`: the user has just asked for it, so an earlier failure does not count. */
   turnOn(asked: boolean): Promise<void> {
     this.wanted = true;
@@ -116,7 +131,56 @@ export class PushRegistration {
       await this.register(push);
       this.failedAt = Number.NEGATIVE_INFINITY;
       this.value.set("on");
+      const { row } = await this.read();
+      if (row.proved !== row.endpoint && Math.abs(clock.now() - (row.tested ?? 0)) > TEST_EVERY_MS) {
+        await this.store({ ...row, tested: clock.now() });
+        void this.test();
+      }
     });
+  }
+
+  /** Makes the server send a test, which the worker shows. Returns false if that failed. Never rejects. */
+  async test(): Promise<boolean> {
+    const { http, platform } = this.parts;
+    try {
+      await testPush(http, (await this.read()).device);
+      return true;
+    } catch (err) {
+      platform.report("no test could be sent", err);
+      if (err instanceof ApiProblem && err.status === 404) await this.lost();
+      return false;
+    }
+  }
+
+  /**
+   * Checks that pushes still come. `received`: messages have come without one, so the server is asked, too. Otherwise a
+   * device that sleeps would miss the end of its subscription. Never rejects.
+   */
+  async verify(received: boolean): Promise<void> {
+    const { http, platform } = this.parts;
+    try {
+      const { row, device } = await this.read();
+      if (row.endpoint === "" || row.proved !== row.endpoint) return;
+      const kept =
+        platform.notifier.permission() === "granted" &&
+        (await this.push?.subscription())?.endpoint === row.endpoint &&
+        (!received || (await pushDevices(http)).includes(device));
+      if (!kept) await this.lost();
+    } catch (err) {
+      platform.report("the registration for pushes could not be verified", err);
+    }
+  }
+
+  /** The subscription, or its registration, does not exist any more. The next attempt to keep it makes another one. */
+  private lost(): Promise<void> {
+    return this.run(async () => this.store({ ...(await this.read()).row, at: 0, proved: "", tested: 0 }));
+  }
+
+  private readProof(): void {
+    this.read().then(
+      ({ row }) => this.provedValue.set(row.endpoint !== "" && row.proved === row.endpoint),
+      (err: unknown) => this.parts.platform.report("the registration for pushes could not be read", err),
+    );
   }
 
   /** Ends the registration. Never rejects. */
@@ -207,7 +271,7 @@ export class PushRegistration {
     const config = platform.notes.get(CONFIG_NOTE) ?? "";
     if (due || row.signIn !== signIn || row.config !== config)
       await this.store({
-        name: "push",
+        ...row,
         endpoint: subscription.endpoint,
         key,
         preview,
@@ -229,7 +293,12 @@ export class PushRegistration {
   }
 
   private async store(row: PushRow): Promise<void> {
-    const stored = await this.parts.change(async (tx) => tx.putMeta(row));
+    const stored = await this.parts.change(async (tx) => {
+      const now = await tx.meta("push");
+      // The worker may have stored a proof meanwhile.
+      const proved = row.proved === "" ? "" : (now?.proved ?? "");
+      await tx.putMeta({ ...row, proved });
+    });
     if (!stored.ok) throw new Error(`the registration could not be stored: ${stored.problem.code}`);
   }
 

@@ -262,6 +262,10 @@ export interface PushRow {
   /** Copies of the notes about the sign-in and the configuration, which a worker cannot read. */
   readonly signIn: string;
   readonly config: string;
+  /** The endpoint through which a test has reached this browser. Missing or empty: none has. */
+  readonly proved?: string;
+  /** When the server was last asked for a test by itself, in ms. */
+  readonly tested?: number;
 }
 
 export type ReplayRow = Extract<MetaRow, { name: "replay" }>;

@@ -1,18 +1,20 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { FakeBrowser } from "../../platform/testing/fake";
+import { Value } from "../observable";
 import { Household, type Tab } from "../testing/household";
+import { Sleep } from "./sleep";
 
 /**
- * One user with a browser of several tabs that open, close, freeze and thaw while they write. In the end, every tab
- * shows the same, nothing is lost, and there is one socket.
+ * One user with a browser of several tabs that open, close, freeze, thaw and sleep while they write. In the end, every
+ * tab shows the same, nothing is lost, and there is one socket.
  */
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
 
 type Command =
   | { readonly do: "send" | "kill" | "freeze" | "thaw" | "hide" | "show" | "read"; readonly tab: number }
-  | { readonly do: "open" | "drop" | "wipe" | "answer" }
+  | { readonly do: "open" | "drop" | "wipe" | "answer" | "hide all" }
   | { readonly do: "network"; readonly up: boolean }
   | { readonly do: "pass"; readonly ms: number };
 
@@ -39,15 +41,24 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       do: fc.constantFrom("open" as const, "open" as const, "drop" as const, "wipe" as const, "answer" as const),
     }),
   },
+  { weight: 2, arbitrary: fc.constant({ do: "hide all" as const }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("network" as const), up: fc.boolean() }) },
   {
     weight: 8,
     arbitrary: fc.record({
       do: fc.constant("pass" as const),
-      ms: fc.constantFrom(0, 3, 60, 900, 1_100, 7_000, 65_000),
+      ms: fc.constantFrom(0, 3, 60, 900, 1_100, 7_000, 65_000, 150_000, 930_000),
     }),
   },
 );
+
+/** How often the device slept, in all runs. */
+let slept = 0;
+
+function letSleep(tab: Tab): Tab {
+  new Sleep(tab.chat().late, { proved: new Value(true), verify: async () => undefined });
+  return tab;
+}
 
 class World {
   readonly house = new Household();
@@ -58,7 +69,7 @@ class World {
 
   async start(): Promise<void> {
     this.bob = await this.house.user(BOB);
-    this.tabs[0] = await this.house.user(ALICE, this.browser);
+    this.tabs[0] = letSleep(await this.house.user(ALICE, this.browser));
   }
 
   private active(n: number): Tab | null {
@@ -109,9 +120,15 @@ class World {
       case "show":
         this.active(c.tab)?.platform.setVisible(c.do === "show");
         return;
+      case "hide all":
+        // In most cases, the device sleeps then.
+        for (let n = 0; n < 3; n++) this.active(n)?.platform.setVisible(false);
+        await this.house.pass(150_000);
+        if (this.house.server.socketsOf(ALICE) === 0) slept++;
+        return;
       case "open": {
         const free = this.tabs.indexOf(null);
-        if (free >= 0) this.tabs[free] = await this.house.tab(this.browser);
+        if (free >= 0) this.tabs[free] = letSleep(await this.house.tab(this.browser));
         return;
       }
       case "drop":
@@ -155,7 +172,7 @@ class World {
   }
 }
 
-describe("tabs that open, close, freeze and thaw", () => {
+describe("tabs that open, close, freeze, thaw and sleep", () => {
   test("lose nothing, show the same, and end with one socket", { timeout: 240_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(command, { minLength: 5, maxLength: 40 }), async (commands) => {
@@ -169,5 +186,6 @@ describe("tabs that open, close, freeze and thaw", () => {
         ...(process.env["PHOENIX_SEED"] ? { seed: Number(process.env["PHOENIX_SEED"]) } : {}),
       },
     );
+    expect(slept).toBeGreaterThan(0);
   });
 });

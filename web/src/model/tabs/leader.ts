@@ -8,17 +8,15 @@
  * own leader. A tab that finds the disk full stands alone until there is space, because other tabs do not see what it
  * has in memory.
  */
-import type { ConnectionState, EndReason } from "../../net/connection";
+import type { ConnectionState } from "../../net/connection";
 import type { Cancel, Channel } from "../../platform/platform";
 import { Engine } from "../engine/engine";
 import type { EngineParts } from "../engine/ports";
-import type { Presence } from "../interface/chat";
 import { type Readable, Value } from "../observable";
 import type { Change } from "../store/change";
 import { EVERYTHING } from "../store/change";
-import { type MessageRow, SHAPE } from "../store/rows";
-import { databaseName } from "../store/store";
 import { readTabMessage, type TabMessage } from "./messages";
+import { type Follower, type TabLeaderHandlers, tabsName } from "./roles";
 
 /** A leader that does not answer for this long counts as frozen. */
 const SILENCE_MS = 1_000;
@@ -37,37 +35,13 @@ const REQUEUE_MS = 500;
 /** How long to wait before starting the engine again when the store could not be read. */
 const RESTART_MS = 2_000;
 
-export interface TabLeaderHandlers {
-  onPresence(uid: string, presence: Presence): void;
-  /** The profile of a user, or the own one, has changed. */
-  onProfile(uid: string): void;
-  onTyping(uid: string): void;
-  /** Called in the leader's tab only. `unseen`: the user works with no tab of this browser. */
-  onReceived(messages: readonly MessageRow[], unseen: boolean): void;
-  onSignInEnded(reason: EndReason): void;
-}
-
-/** The leader's record of another tab. */
-interface Follower {
-  readonly watch: readonly string[];
-  readonly focused: boolean;
-  /** By the monotonic clock. */
-  readonly heardAt: number;
-}
-
-/**
- * Name of the lock and of the channel. It contains the version of the database: tabs of another version of this program
- * work on another database, so they need a leader of their own.
- */
-export function tabsName(uid: string): string {
-  return `${databaseName(uid)}:${SHAPE.version}`;
-}
-
 /** This tab's access to the leader, which is this tab itself or another one. */
 export class TabLeader {
   private readonly parts: EngineParts;
   private readonly handlers: TabLeaderHandlers;
-  private readonly tab: string;
+  readonly tab: string;
+  readonly name: string;
+  readonly read = readTabMessage;
   private readonly state = new Value<ConnectionState>({ state: "connecting" });
   private readonly leadingValue = new Value(false);
 
@@ -86,7 +60,8 @@ export class TabLeader {
   private reportTimer: Cancel | null = null;
   private requeueTimer: Cancel | null = null;
   private stealing = false;
-  private stopped = false;
+  private stopped = true;
+  private background = false;
   /** Whether this tab takes part in the election. Null before the start. */
   private shared: boolean | null = null;
   private unsubscribe: Cancel | null = null;
@@ -95,6 +70,7 @@ export class TabLeader {
   constructor(parts: EngineParts, handlers: TabLeaderHandlers) {
     this.parts = parts;
     this.handlers = handlers;
+    this.name = tabsName(parts.uid);
     this.tab = Array.from(parts.platform.random.bytes(8), (b) => b.toString(16).padStart(2, "0")).join("");
   }
 
@@ -108,7 +84,14 @@ export class TabLeader {
     return this.leadingValue;
   }
 
-  start(): void {
+  /**
+   * Joins the election. After {@link stop} it may be called again. `background`: this tab connects, if it becomes the
+   * leader, with a background socket (DESIGN §4).
+   */
+  start(background = false): void {
+    if (!this.stopped) return;
+    this.stopped = false;
+    this.background = background;
     const { platform, store } = this.parts;
     const look = (): void => this.updateLooking();
     const ends = [store.storage.subscribe(() => this.arrange()), platform.page.onFocused(look)];
@@ -135,8 +118,8 @@ export class TabLeader {
   }
 
   private joinElection(): void {
-    const { platform, store, uid } = this.parts;
-    this.channel = platform.tabs.channel(tabsName(uid), (message) => this.receive(message));
+    const { platform, store } = this.parts;
+    this.channel = platform.tabs.channel(this.name, (message) => this.receive(message));
     this.cancels = [
       store.onChange((change) => this.broadcastChange(change)),
       platform.page.onVisible((visible) => {
@@ -158,13 +141,18 @@ export class TabLeader {
     this.checkLeader();
   }
 
-  /** Ends this tab's part in the election. Another open tab becomes the leader. */
-  stop(): void {
+  /**
+   * Ends this tab's part in the election. Another open tab becomes the leader. `asleep`: the missing connection is not
+   * shown, because nobody looks.
+   */
+  stop(asleep = false): void {
     if (this.stopped) return;
     this.stopped = true;
     this.unsubscribe?.();
     this.endEngine();
     this.leaveElection();
+    this.shared = null;
+    if (asleep) this.state.set({ state: "live" });
   }
 
   private endEngine(): void {
@@ -229,7 +217,7 @@ export class TabLeader {
 
   private requestLock(steal: boolean): void {
     this.lock?.();
-    this.lock = this.parts.platform.tabs.lock(tabsName(this.parts.uid), steal, {
+    this.lock = this.parts.platform.tabs.lock(this.name, steal, {
       onHeld: () => {
         this.stealing = false;
         this.becomeLeader();
@@ -257,27 +245,31 @@ export class TabLeader {
     this.silenceTimer?.();
     this.silenceTimer = null;
     this.followers = new Map();
-    const engine = new Engine(this.parts, {
-      onState: (state) => {
-        if (this.engine !== engine) return;
-        this.state.set(state);
-        this.post({ kind: "state", state });
+    const { background } = this;
+    const engine = new Engine(
+      { ...this.parts, background },
+      {
+        onState: (state) => {
+          if (this.engine !== engine) return;
+          this.state.set(state);
+          this.post({ kind: "state", state });
+        },
+        onPresence: (uid, presence) => {
+          this.handlers.onPresence(uid, presence);
+          this.post({ kind: "presence", uid, presence });
+        },
+        onProfile: (uid) => {
+          this.handlers.onProfile(uid);
+          this.post({ kind: "profile", uid });
+        },
+        onTyping: (uid) => {
+          this.handlers.onTyping(uid);
+          this.post({ kind: "typing", uid });
+        },
+        onReceived: (messages) => this.handlers.onReceived(messages, !this.anyFocused()),
+        onSignInEnded: (reason) => this.handlers.onSignInEnded(reason),
       },
-      onPresence: (uid, presence) => {
-        this.handlers.onPresence(uid, presence);
-        this.post({ kind: "presence", uid, presence });
-      },
-      onProfile: (uid) => {
-        this.handlers.onProfile(uid);
-        this.post({ kind: "profile", uid });
-      },
-      onTyping: (uid) => {
-        this.handlers.onTyping(uid);
-        this.post({ kind: "typing", uid });
-      },
-      onReceived: (messages) => this.handlers.onReceived(messages, !this.anyFocused()),
-      onSignInEnded: (reason) => this.handlers.onSignInEnded(reason),
-    });
+    );
     this.engine = engine;
     this.leadingValue.set(true);
     this.post({ kind: "elected" });

@@ -49,7 +49,8 @@ export class FakeChoices {
 
   readonly change: LateParts["change"] = async (run) => {
     if (params.has("unchangeable")) return refused("storage_full", "");
-    const tx: Pick<WriteTx, "settings" | "conversation" | "putMeta"> = {
+    const tx: Pick<WriteTx, "settings" | "conversation" | "putMeta" | "meta"> = {
+      meta: (async (name: string) => this.meta.get(name)) as WriteTx["meta"],
       putMeta: async (row) => void this.meta.set(row.name, row),
       settings: async () => this.settings(),
       conversation: async (id) => ({ id, myRead: 0, preview: { at: 1 } }) as ConversationRow,

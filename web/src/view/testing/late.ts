@@ -1,7 +1,7 @@
 /** The directory and the pictures of the fake model. */
 import type { LateParts } from "../../model/interface/late";
 import type { Me, User } from "../../model";
-import type { Value } from "../../model/observable";
+import { Value } from "../../model/observable";
 import type { FakeChoices } from "./choices";
 import { number, params, wait } from "./options";
 import type { FakeStore } from "./store";
@@ -48,6 +48,7 @@ const page = {
     addEventListener("focus", run);
     return () => removeEventListener("focus", run);
   },
+  onOnline: () => () => undefined,
 };
 
 const notes = {
@@ -88,12 +89,35 @@ export function lateParts(
   return {
     uid: me.get().uid,
     database: "fake",
-    store,
+    store: Object.assign(store, { shared: false, notify: () => undefined }),
     history: store,
     conversations,
     connection,
     userOf: (uid, user) => ({ ...user, uid }),
-    platform: { clock, page, notes, report: (what, why) => params.has("quiet") || console.error(what, why) },
+    platform: {
+      clock,
+      page,
+      notes,
+      random: { unit: () => 0, bytes: (count) => new Uint8Array(count) },
+      notifier: { permission: () => "granted" },
+      // A page that works alone never sleeps.
+      tabs: {
+        supported: false,
+        channel: () => ({ post: () => undefined, close: () => undefined }),
+        lock: () => () => undefined,
+      },
+      report: (what, why) => params.has("quiet") || console.error(what, why),
+    },
+    tabs: {
+      tab: "1",
+      name: "fake",
+      leading: new Value(true),
+      connection: new Value({ state: "live" }),
+      start: () => undefined,
+      stop: () => undefined,
+      read: () => null,
+    },
+    presences: { markUnknown: () => undefined },
     archive: {
       saved: async () => [],
       async users(query, cursor) {
@@ -110,7 +134,7 @@ export function lateParts(
     http: {
       async answer({ method, path, body: content, blob: sent }) {
         await wait(number("latency", 200));
-        if (path === "me/push") {
+        if (path.startsWith("me/push")) {
           if (method !== "GET") registered.push(`${method} ${JSON.stringify(content)}`);
           return { status: 200, header: () => null, body: JSON.stringify({ public_key: "AAAA", devices: [] }) };
         }
