@@ -64,12 +64,12 @@ const (
 )
 
 // AlertConditions is the number of conditions of all alerts. A test of infra/terraform compares it with them.
-const AlertConditions = 14
+const AlertConditions = 15
 
 // LogMetrics is the number of metrics that Cloud Logging makes of log lines. A test of infra/terraform compares it with
 // them. Each has a point of a distribution in every minute, of which Google charges pointBytes.
 const (
-	LogMetrics = 25
+	LogMetrics = 26
 	pointBytes = 80.0
 )
 

@@ -61,6 +61,7 @@ type Counters struct {
 	Published     counter.Count // events
 	PublishFailed counter.Count // attempts
 	Dropped       counter.Count // messages that were given up, because too many wait or publishing failed for too long
+	Limited       counter.Count // messages that were given up, because their sender's events wait for too long already
 }
 
 // Notifier gathers messages and publishes events. It is safe for concurrent use.
@@ -120,7 +121,7 @@ func (n *Notifier) Notify(m chat.Message) {
 	if c == nil || len(c.event.IDs) == 0 {
 		allowed, ok := n.allow(m.From, now)
 		if !ok {
-			n.drop(1)
+			n.counters.Limited.Add(1)
 			return
 		}
 		if c == nil {
