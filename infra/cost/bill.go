@@ -20,7 +20,7 @@ const (
 	interval = 20   // seconds between two messages of a pair
 )
 
-// What infra/cost/day shares with the bill.
+// Numbers that infra/cost/day shares with the bill.
 const (
 	Days          = 30.0  // of a month
 	SocketsServed = 700.0 // of an instance of realtime under load
