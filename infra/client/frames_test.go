@@ -64,7 +64,7 @@ func TestGoldenServerFrames(t *testing.T) {
 func TestServersDecodeWhatTheClientWrites(t *testing.T) {
 	id := "0199f3a2-7c1e-7abc-8def-0123456789ab"
 	written := map[string][]byte{
-		wire.TypeHello: encodeHello("token", "device1", "", true),
+		wire.TypeHello: encodeHello("token", "device1", "", true, false),
 		wire.TypeSend: encodeSend(chat.Message{ID: id, To: other, Body: "hello", At: 1795348800000000,
 			ReplyTo: chat.KeyOf(id, other)}),
 		wire.TypeAck:   encodeAck("e:1-0"),

@@ -69,14 +69,15 @@ type machine struct {
 	newID       func(conversation, fresh string) string // may be nil
 	looking     bool
 
-	online  bool
-	sockets []*socket // open or being dialed, oldest first
-	lastN   int
-	tries   int       // failed attempts since the last good socket
-	retryAt time.Time // when to dial; zero if no dial is planned
-	clock   serverClock
-	token   string    // for hello; tokenRenewed sets it before the first successful dial
-	renewAt time.Time // when to request a new token; zero while a request is running
+	online     bool
+	background bool      // the device sleeps, and its socket is a short visit
+	sockets    []*socket // open or being dialed, oldest first
+	lastN      int
+	tries      int       // failed attempts since the last good socket
+	retryAt    time.Time // when to dial; zero if no dial is planned
+	clock      serverClock
+	token      string    // for hello; tokenRenewed sets it before the first successful dial
+	renewAt    time.Time // when to request a new token; zero while a request is running
 
 	holds        map[string]hold // conversations that wait after a retryable refusal
 	holdEnds     time.Time       // when the first hold ends; zero if there is none
@@ -194,7 +195,7 @@ func (m *machine) dialed(now time.Time, n int, ok bool) {
 	default:
 		s.phase, s.heardAt = greeted, now
 		cursor := m.store.Cursor()
-		m.fx.write(n, encodeHello(m.token, m.store.device, cursor, m.looking))
+		m.fx.write(n, encodeHello(m.token, m.store.device, cursor, m.looking, m.background))
 		if cursor != "" {
 			m.note(Note{NoteKind: NoteAcked, Cursor: cursor})
 		}

@@ -262,14 +262,15 @@ func (m *machine) freezeAgain(now time.Time, s *socket, row rowKey) bool {
 
 // Frames of a client. Each has only the fields of its type.
 
-func encodeHello(token, device, cursor string, looking bool) []byte {
+func encodeHello(token, device, cursor string, looking, background bool) []byte {
 	return encode(struct {
-		Type    string `json:"type"`
-		Token   string `json:"token"`
-		Device  string `json:"device"`
-		Cursor  string `json:"cursor"`
-		Looking bool   `json:"looking,omitempty"`
-	}{wire.TypeHello, token, device, cursor, looking})
+		Type       string `json:"type"`
+		Token      string `json:"token"`
+		Device     string `json:"device"`
+		Cursor     string `json:"cursor"`
+		Looking    bool   `json:"looking,omitempty"`
+		Background bool   `json:"background,omitempty"`
+	}{wire.TypeHello, token, device, cursor, looking && !background, background})
 }
 
 func encodeSend(k chat.Message) []byte {

@@ -20,11 +20,26 @@ const (
 	interval = 20   // seconds between two messages of a pair
 )
 
+// Numbers that infra/cost/day shares with the bill.
+const (
+	Days          = 30.0  // of a month
+	SocketsServed = 700.0 // of an instance of realtime under load
+
+	HoursConnected = 2.0 // of a daily user, if hidden tabs keep their sockets
+	MessagesSent   = 40.0
+)
+
+// Assumptions about a daily user whose hidden tabs sleep. TestBillOfADay of infra/cost/day compares them with a replayed
+// day. Only people who have granted push sleep.
+const (
+	PushShare     = 0.6
+	HoursAwake    = 0.36 // connected on a day, with background visits
+	VisitsPerUser = 7.0  // background visits on a day because of a push or of the timer
+)
+
 // Assumptions about a daily user, and about the programs.
 const (
-	hoursConnected   = 2.0
 	atThePeak        = 0.15 // share of the daily users that are connected at the same time
-	messagesSent     = 40.0
 	callsMade        = 15.0
 	documentsRead    = 60.0
 	monthlyPerDaily  = 2.0   // users in a month for each user in a day
@@ -34,7 +49,6 @@ const (
 	trafficBytes     = 2e3   // to browsers for each message that is sent
 	logBytes         = 700.0 // for each call of a function
 	reportBytes      = 1e3   // of the counters that an instance of realtime logs in a minute
-	socketsServed    = 700.0 // of an instance under load
 	callSeconds      = 0.25  // until an HTTP function answers
 	saveSeconds      = 0.10  // until persist answers
 	callsAtOnce      = 10.0  // that one instance of a function handles
@@ -44,14 +58,13 @@ const (
 	httpFunctions    = 6
 	backupsKept      = 8
 	retentionDays    = 7.0
-	days             = 30.0
 	monthHours       = 730.0
 	freeLogBytes     = 50 * (1 << 30)
 	freeMetricBytes  = 150 * (1 << 20)
 	freePublished    = 10 * (1 << 30)
 	freeCalls        = 2e6
-	freeReads        = 50e3 * days
-	freeWrites       = 20e3 * days
+	freeReads        = 50e3 * Days
+	freeWrites       = 20e3 * Days
 	flushSeconds     = 0.25 // after the first ack, an instance publishes all of them
 	flushesOfMarks   = 1.25 // flushes for each one that a message causes; the others have only read marks
 	evaluationsMonth = 86_400
@@ -64,12 +77,12 @@ const (
 )
 
 // AlertConditions is the number of conditions of all alerts. A test of infra/terraform compares it with them.
-const AlertConditions = 14
+const AlertConditions = 15
 
 // LogMetrics is the number of metrics that Cloud Logging makes of log lines. A test of infra/terraform compares it with
 // them. Each has a point of a distribution in every minute, of which Google charges pointBytes.
 const (
-	LogMetrics = 25
+	LogMetrics = 26
 	pointBytes = 80.0
 )
 
@@ -121,14 +134,14 @@ func (s Size) RedisUse() float64 {
 }
 
 // PeakInstances returns the number of instances of realtime at the peak.
-func (s Size) PeakInstances() int { return int(math.Ceil(s.DailyUsers * atThePeak / socketsServed)) }
+func (s Size) PeakInstances() int { return int(math.Ceil(s.DailyUsers * atThePeak / SocketsServed)) }
 
-// averageInstances is the number of instances while somebody is connected.
-func (s Size) averageInstances() float64 {
+// averageInstances is the number of instances while somebody is connected, for so many hours each.
+func (s Size) averageInstances(hours float64) float64 {
 	if s.DailyUsers == 0 {
 		return 0
 	}
-	return math.Ceil(s.DailyUsers * hoursConnected / s.ActiveHours / socketsServed)
+	return math.Ceil(s.DailyUsers * hours / s.ActiveHours / SocketsServed)
 }
 
 // publishedPerMessage returns the publishes for each message if an instance handles so many messages a second. It
@@ -166,19 +179,28 @@ func (s Size) proberDollars(messagesOfDay float64) float64 {
 		(probeReads+counted)*ReadDollars+probeWrites*WriteDollars) + scheduler.Dollars
 }
 
-// Bill returns the lines of a month.
-func (s Size) Bill() []Line {
+// Bill returns the lines of a month in which hidden tabs keep their sockets.
+func (s Size) Bill() []Line { return s.bill(HoursConnected, 0) }
+
+// BillAsleep returns the lines of a month in which the hidden tabs of people who have granted push sleep.
+func (s Size) BillAsleep() []Line {
+	return s.bill(PushShare*HoursAwake+(1-PushShare)*HoursConnected, PushShare*VisitsPerUser)
+}
+
+// bill returns the lines of a month in which each user is connected for so many hours a day, and makes so many
+// background visits. Each visit has a flush of its own.
+func (s Size) bill(hours, visits float64) []Line {
 	gib := func(bytes float64) float64 { return bytes / (1 << 30) }
 	nodes := float64(s.shards * (1 + s.replicas))
-	messages := s.DailyUsers * messagesSent * days
-	instances := s.averageInstances()
+	messages := s.DailyUsers * MessagesSent * Days
+	instances := s.averageInstances(hours)
 	rate := 0.0
 	if instances > 0 {
-		rate = messages / days / (s.ActiveHours * 3600) / instances
+		rate = messages / Days / (s.ActiveHours * 3600) / instances
 	}
-	published := messages * publishedPerMessage(rate)
+	published := messages*publishedPerMessage(rate) + s.DailyUsers*visits*Days
 	pushes := messages * pushedShare
-	calls := s.DailyUsers * callsMade * days
+	calls := s.DailyUsers * callsMade * Days
 	eventBytes := max(messages*eventBytes, published*1000) // a publish is billed for 1,000 bytes at least
 	growth := gib(messages*documentBytes) * (stored.Dollars + history.Dollars + backupsKept*backup.Dollars)
 	instanceHour := 3600 * (vCPUSecond.Dollars + memorySecond.Dollars)
@@ -199,13 +221,13 @@ func (s Size) Bill() []Line {
 		{Name: "notify", Dollars: functionDollars(pushes, pushSeconds, 1) + max(0, pushes*pushReads)*ReadDollars +
 			2*pushes*1000*ByteDollars},
 		{Name: "Pub/Sub", Dollars: max(0, 2*eventBytes-freePublished)*ByteDollars +
-			gib(eventBytes)*retentionDays/days*retained.Dollars},
+			gib(eventBytes)*retentionDays/Days*retained.Dollars},
 		{Name: "Firestore, operations", Dollars: max(0, messages*MeasuredWrites-freeWrites)*WriteDollars +
-			max(0, s.DailyUsers*documentsRead*days-freeReads)*ReadDollars},
+			max(0, s.DailyUsers*documentsRead*Days-freeReads)*ReadDollars},
 		{Name: "Firestore, storage and backups", Growth: growth},
 		s.audit(),
 		{Name: "Identity Platform", Dollars: identityDollars(s.DailyUsers * monthlyPerDaily)},
-		{Name: "prober", Dollars: s.proberDollars(messages / days)},
+		{Name: "prober", Dollars: s.proberDollars(messages / Days)},
 		{Name: "alerts and metrics", Dollars: alerts + metricBytes/(1<<20)*metrics.Dollars},
 		{Name: "traffic, logs, images", Dollars: gib(messages*trafficBytes)*traffic.Dollars +
 			gib(max(0, (calls+published)*logBytes+reports-freeLogBytes))*logs.Dollars + images.Dollars},
@@ -243,7 +265,7 @@ func Table() string {
 	for _, sum := range sums {
 		fmt.Fprintf(&b, " **%s** |", rounded(sum))
 	}
-	b.WriteString("\n| per daily user |")
+	b.WriteString("\n" + asleepRows() + "| per daily user |")
 	for i, s := range Sizes {
 		if s.DailyUsers == 0 {
 			b.WriteString(" |")
@@ -273,6 +295,31 @@ func Table() string {
 			settings += ", and [more](#ten-million-users)"
 		}
 		fmt.Fprintf(&b, " %s |", settings)
+	}
+	return b.String() + "\n"
+}
+
+// asleepRows returns the rows of the table about hidden tabs that sleep: the lines that differ, and the total.
+func asleepRows() string {
+	var b strings.Builder
+	for n, line := range Sizes[0].Bill() {
+		cells, differs := "", false
+		for _, s := range Sizes {
+			l := s.BillAsleep()[n]
+			cells += " " + l.cell() + " |"
+			differs = differs || l.cell() != s.Bill()[n].cell()
+		}
+		if differs {
+			fmt.Fprintf(&b, "| if tabs sleep: %s |%s\n", line.Name, cells)
+		}
+	}
+	b.WriteString("| **if tabs sleep: total** |")
+	for _, s := range Sizes {
+		sum := 0.0
+		for _, l := range s.BillAsleep() {
+			sum += l.Dollars
+		}
+		fmt.Fprintf(&b, " **%s** |", rounded(sum))
 	}
 	return b.String() + "\n"
 }

@@ -27,11 +27,11 @@ const (
 // Domain returns what an own domain costs in a month, besides the bill.
 func (s Size) Domain() Line {
 	const gib = 1 << 30
-	messages := s.DailyUsers * messagesSent * days
+	messages := s.DailyUsers * MessagesSent * Days
 	dollars := forwarding.Dollars + DomainPolicies*policy.Dollars + DomainRules*policyRule.Dollars
 	dollars += messages * (trafficBytes + receivedBytes) / gib * balanced.Dollars
-	dollars += s.DailyUsers * policedRequests * days / 1e6 * policed.Dollars
-	dollars += s.DailyUsers * cachedRequests * days / 10_000 * cached.Dollars
-	dollars += s.DailyUsers * assetBytes * days / gib * traffic.Dollars
+	dollars += s.DailyUsers * policedRequests * Days / 1e6 * policed.Dollars
+	dollars += s.DailyUsers * cachedRequests * Days / 10_000 * cached.Dollars
+	dollars += s.DailyUsers * assetBytes * Days / gib * traffic.Dollars
 	return Line{Name: "own domain, if you set `domain`", Dollars: dollars}
 }

@@ -83,7 +83,18 @@ var (
 	DeleteDollars  = remove.Dollars / 100_000
 	ByteDollars    = throughput.Dollars / (1 << 40) // of Pub/Sub; publishing and delivering are billed
 	CallDollars    = request.Dollars / 1e6
-	InstanceSecond = vCPUSecond.Dollars + 0.5*memorySecond.Dollars // with one vCPU and 512 MiB
+	InstanceSecond = vCPUSecond.Dollars + 0.5*memorySecond.Dollars      // with one vCPU and 512 MiB
+	InstanceHour   = 3600 * (vCPUSecond.Dollars + memorySecond.Dollars) // of realtime
+)
+
+// Prices of what infra/cost/day counts, if there are enough of them that no instance of a function is idle.
+var (
+	// PushDollars is the price of a push: its event, the call of notify, and the documents that notify reads.
+	PushDollars = CallDollars + pushSeconds/callsAtOnce*InstanceSecond + pushReads*ReadDollars + 2*1000*ByteDollars
+
+	// VisitDollars is the price of a background visit beyond its socket: it has a flush of its own, so that its acks are
+	// published and saved alone.
+	VisitDollars = CallDollars + saveSeconds/callsAtOnce*InstanceSecond + 2*1000*ByteDollars
 )
 
 // UnitPrices returns the list of unit prices for the runbook, as Markdown.

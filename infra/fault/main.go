@@ -113,6 +113,8 @@ func parseFlags(args []string) (s settings, err error) {
 	flags.IntVar(&r.Instances, "instances", 3, "number of realtime instances")
 	flags.Float64Var(&r.Browser, "browser-devices", 0.2,
 		"share of devices with the browser's own engine and store, in Node.js; with -short only those of one run; 0: none")
+	flags.Float64Var(&r.Asleep, "asleep", 0.5,
+		"share of the other devices that sleep while they are idle, and are woken by pushes")
 	flags.StringVar(&r.Keep, "keep", "", "keep the records and logs of all runs in this folder")
 
 	if err := flags.Parse(args); err != nil {

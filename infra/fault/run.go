@@ -34,6 +34,7 @@ type runOptions struct {
 	Rate      float64 // messages per second, of all users together
 	Instances int
 	Browser   float64 // share of devices with the browser's own engine and store
+	Asleep    float64 // share of the other devices that sleep, with a push service to wake them
 
 	Program  string      // path of the instance program
 	Browsers string      // path of the program that runs devices with the browser's engine; needed if Browser > 0
@@ -52,6 +53,8 @@ type runReport struct {
 	Seed    uint64  `json:"seed"`
 	Seconds float64 `json:"seconds"`
 	Browser int     `json:"browser"` // devices with the browser's own engine and store
+	Sleeper int     `json:"sleeper"` // devices that sleep
+	Pushes  int     `json:"pushes"`  // that have reached devices
 	*verdict.Report
 	Judged   *judge.Report   `json:"judged"`            // by a second judge, which shares no code with the verdict
 	Injected int             `json:"injected"`          // faults
@@ -74,6 +77,12 @@ func (r *runReport) passed() bool {
 
 // errUnexpectedException is the error if messages fall under the stated exception in a run that does not provoke it.
 var errUnexpectedException = errors.New("messages fell under the stated exception, which this run does not provoke")
+
+// errNoPush is the error if devices that sleep got their messages only with the visits of their timers.
+var errNoPush = errors.New("no push has reached a device")
+
+// manyAsleep is after how many messages to users who sleep a push must have arrived.
+const manyAsleep = 50
 
 // pace returns the pace of the browser client with delays of minutes cut to seconds, so that they end within a run. For
 // the engine of the browser itself, web/fault/build.mjs does the same.
@@ -130,7 +139,10 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 		Browsers: browsers, Browser: o.Browser,
 	})
 	defer crowd.Close()
-	r := &runReport{Name: o.Name, Seed: o.Seed, Browser: crowd.BrowserDevices()}
+	if err := crowd.SubscribeSleepers(ctx, tb, o.Asleep); err != nil {
+		return nil, err
+	}
+	r := &runReport{Name: o.Name, Seed: o.Seed, Browser: crowd.BrowserDevices(), Sleeper: crowd.Sleepers()}
 	failure := play(ctx, o, tb, crowd, log, r)
 	crowd.Close()
 	if browsers != nil {
@@ -141,6 +153,10 @@ func run(ctx context.Context, o runOptions) (*runReport, error) {
 	r.Judged = judge.Check(log)
 	if r.Excepted+r.Stranded+r.Judged.Excepted > 0 && !o.provokesException() {
 		failure = errors.Join(failure, errUnexpectedException)
+	}
+	r.Pushes = crowd.Pushes()
+	if r.Asleep >= manyAsleep && r.Pushes == 0 {
+		failure = errors.Join(failure, errNoPush)
 	}
 	if failure != nil {
 		r.Failure = failure.Error()

@@ -51,6 +51,7 @@ type subscription struct {
 	answers []Answer
 	calls   int
 	pushes  []Push
+	arrived func(Push)
 }
 
 // Server is a push service. It is safe for concurrent use. Create it with New.
@@ -82,6 +83,13 @@ func (s *Server) Subscribe(key string) string {
 	p := path + rand.Text()
 	s.subscriptions[p] = &subscription{key: key}
 	return p
+}
+
+// Listen has a function called with each push that a subscription accepts from now on. It must not block.
+func (s *Server) Listen(path string, arrived func(Push)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.subscriptions[path].arrived = arrived
 }
 
 // Unsubscribe forgets a subscription. Pushes are answered 410 from then on.
@@ -188,6 +196,9 @@ func (s *Server) record(sub *subscription, valid bool, p Push) (a Answer) {
 	if valid && a.Status == 0 {
 		sub.pushes = append(sub.pushes, p)
 		sub.pushes = sub.pushes[max(0, len(sub.pushes)-maxKept):]
+		if sub.arrived != nil {
+			sub.arrived(p)
+		}
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})

@@ -6,6 +6,7 @@
 locals {
   # Counters of realtime, as part.name (metrics_test.go compares them with the code).
   counters = toset([
+    "away.Dropped",
     "inbox.Full",
     "inbox.Unavailable",
     "session.Gaps",

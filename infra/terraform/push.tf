@@ -1,5 +1,5 @@
-# Push (DESIGN §12): the key pair, and the function that sends. The key pair signs pushes. The function me adds the first version of the secret when the
-# first browser asks for the key, so the pair is not in Terraform's state.
+# Push (DESIGN §12): the key pair, and the function that sends. The key pair signs pushes. The function me adds the first
+# version of the secret when the first browser asks for the key, so the pair is not in Terraform's state.
 
 resource "google_secret_manager_secret" "push_key" {
   secret_id = "chat-push-key"
@@ -170,4 +170,37 @@ resource "google_monitoring_alert_policy" "push_failures" {
   }
 
   depends_on = [google_logging_metric.push_failures]
+}
+
+# Messages of which realtime could not notify anybody, since the topic did not accept their events. notify cannot log
+# what it does not get.
+resource "google_monitoring_alert_policy" "pushes_dropped" {
+  display_name          = "Chat: Pushes dropped"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = [for c in google_monitoring_notification_channel.email : c.id]
+
+  conditions {
+    display_name = "Pushes dropped"
+    condition_prometheus_query_language {
+      query               = "sum(increase(logging_googleapis_com:user_${local.counter_metric["away.Dropped"]}_sum{monitored_resource=\"cloud_run_revision\"}[30m])) > 50"
+      duration            = "300s"
+      evaluation_interval = "60s"
+
+      # The metric exists only after the first line.
+      disable_metric_validation = true
+    }
+  }
+
+  alert_strategy {
+    auto_close = "1800s"
+  }
+
+  documentation {
+    mime_type = "text/markdown"
+    subject   = "Chat (${var.project}): Pushes dropped"
+    content   = "Within 30 min, realtime has given up notifying people of more than 50 messages, because it could not publish to the topic notify. People who closed the chat are not notified. No message is lost.\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: Pushes dropped\"."
+  }
+
+  depends_on = [google_logging_metric.counter]
 }

@@ -53,6 +53,8 @@ type Publisher interface {
 type Options struct {
 	Now func() time.Time // the server's wall clock; default: time.Now
 	Log *slog.Logger     // default: slog.Default()
+
+	SenderEvery time.Duration // default: the constant SenderEvery. Fault tests have few people who write a lot
 }
 
 // Counters count what this instance did since it started.
@@ -61,6 +63,7 @@ type Counters struct {
 	Published     counter.Count // events
 	PublishFailed counter.Count // attempts
 	Dropped       counter.Count // messages that were given up, because too many wait or publishing failed for too long
+	Limited       counter.Count // messages that were given up, because their sender's events wait for too long already
 }
 
 // Notifier gathers messages and publishes events. It is safe for concurrent use.
@@ -97,6 +100,7 @@ func New(pub Publisher, opts Options) *Notifier {
 		opts.Now = time.Now
 	}
 	opts.Log = cmp.Or(opts.Log, slog.Default())
+	opts.SenderEvery = cmp.Or(opts.SenderEvery, SenderEvery)
 	return &Notifier{pub: pub, opts: opts, wake: make(chan struct{}, 1), conversations: map[key]*conversation{},
 		senders: map[string]*rate.Limiter{}}
 }
@@ -120,7 +124,7 @@ func (n *Notifier) Notify(m chat.Message) {
 	if c == nil || len(c.event.IDs) == 0 {
 		allowed, ok := n.allow(m.From, now)
 		if !ok {
-			n.drop(1)
+			n.counters.Limited.Add(1)
 			return
 		}
 		if c == nil {
@@ -149,7 +153,7 @@ func (n *Notifier) allow(from string, now time.Time) (at time.Time, ok bool) {
 		if len(n.senders) >= Waiting {
 			return now, false
 		}
-		l = rate.NewLimiter(rate.Every(SenderEvery), SenderBurst)
+		l = rate.NewLimiter(rate.Every(n.opts.SenderEvery), SenderBurst)
 		n.senders[from] = l
 	}
 	r := l.ReserveN(now, 1)

@@ -212,8 +212,9 @@ func TestOneSender(t *testing.T) {
 		if got := published(); got != away.SenderBurst+1+late {
 			t.Errorf("%d events in the end, want %d", got, away.SenderBurst+1+late)
 		}
-		if got, want := n.Counters().Dropped.Load(), 40-away.SenderBurst-late; got != want {
-			t.Errorf("%d messages dropped, want %d", got, want)
+		c := n.Counters()
+		if got, want := c.Limited.Load(), 40-away.SenderBurst-late; got != want || c.Dropped.Load() != 0 {
+			t.Errorf("%d messages limited, want %d; %d dropped", got, want, c.Dropped.Load())
 		}
 		n.Notify(message("ann", "zoe", "later"))
 		testwait.Advance(1100 * time.Millisecond)

@@ -105,6 +105,7 @@ type Deps struct {
 
 	Inboxes inbox.Options  // New sets Subscriber, Runner, Gates, Now and Log
 	Settle  settle.Options // New sets Now, Log and Jitter
+	Away    away.Options   // New sets Now and Log
 }
 
 // Server is one instance of the realtime service. Create it with New.
@@ -145,7 +146,8 @@ func New(deps Deps) (*Server, error) {
 		Log: log})
 	deps.Inboxes.Subscriber, deps.Inboxes.Runner, deps.Inboxes.Gates = s.subscriber, runner, s.gates
 	deps.Inboxes.Now, deps.Inboxes.Log = deps.Now, log
-	s.away = away.New(deps.Notify, away.Options{Now: deps.Now, Log: log})
+	deps.Away.Now, deps.Away.Log = deps.Now, log
+	s.away = away.New(deps.Notify, deps.Away)
 	if deps.Notify != nil {
 		deps.Inboxes.Away = s.away.Notify
 	}

@@ -135,7 +135,7 @@ func (a *Archive) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	if err != nil && !errors.Is(err, problem.ErrNotFound) {
 		return gate.Gate{}, err
 	}
-	return gate.Gate{Exists: err == nil && u.ErasingAt == 0, Disabled: u.Disabled, Blocked: u.Blocked}, nil
+	return gate.Gate{Exists: err == nil && u.ErasingAt == 0, Disabled: u.Disabled, Blocked: u.Blocked, Push: u.Push}, nil
 }
 
 // History returns the saved conversations as uid can read them. It calls the HTTP functions without a network.

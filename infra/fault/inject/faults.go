@@ -96,6 +96,11 @@ var Faults = slices.Concat([]Fault{
 		run:     failPublishing(testbed.PublishFault{Slow: 2 * time.Second}),
 	},
 	{
+		Name: "notify-down", Pushes: true,
+		Summary: "the function notify fails for 5 s, so that devices that sleep are not woken",
+		run:     stopNotify,
+	},
+	{
 		Name:    "persist-fails",
 		Summary: "persist fails, or its answer is lost",
 		run:     failPushing(testbed.PushFault{Fail: 0.5, LoseReply: 0.3}),
@@ -244,6 +249,13 @@ func pauseRedis(ctx context.Context, t *target) error {
 	}
 	t.wait(ctx, 5*time.Second, 5*time.Second)
 	return t.testbed.ResumeRedis()
+}
+
+func stopNotify(ctx context.Context, t *target) error {
+	t.testbed.NotifyDown(true)
+	t.wait(ctx, 5*time.Second, 5*time.Second)
+	t.testbed.NotifyDown(false)
+	return nil
 }
 
 func wipeRedis(ctx context.Context, t *target) error {

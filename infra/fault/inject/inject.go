@@ -25,6 +25,7 @@ type Fault struct {
 	Clocks  bool   // needs a testbed whose instances have different clocks
 	Clients bool   // hits devices, not parts of the testbed
 	Guests  bool   // makes users misbehave that it adds to the crowd, or changes users; nothing fails
+	Pushes  bool   // delays pushes, and nothing else
 	Loses   bool   // Redis loses accepted writes
 
 	// Exception: the fault provokes the stated exception (see package verdict), which must not occur in other runs.
@@ -104,7 +105,7 @@ type target struct {
 // inject runs one fault and records it.
 func (t *target) inject(ctx context.Context, f Fault) error {
 	e := record.Entry{Kind: record.Fault, Name: f.Name}
-	if !f.Clients && !f.Guests {
+	if !f.Clients && !f.Guests && !f.Pushes {
 		e.Detail = record.Servers
 		t.serverFaults.Add(1)
 		defer t.serverFaults.Add(1)

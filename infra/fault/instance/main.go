@@ -25,6 +25,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/infra/fault/testbed"
+	"github.com/phoenixchat/phoenixchat/realtime/away"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
@@ -86,6 +87,8 @@ func run(ctx context.Context) (err error) {
 	defer queue.Close()
 	publisher := publish.NewPubSub(queue, spec.Topic)
 	defer publisher.Close()
+	notify := publish.NewPubSub(queue, testbed.NotifyTopic)
+	defer notify.Close()
 
 	deps := server.Deps{
 		Redis: rdb, Gates: gates{spec.Gates}, Publisher: publisher, Verifier: verifier, Services: services{},
@@ -98,6 +101,8 @@ func run(ctx context.Context) (err error) {
 		SocketAgeMax: time.Duration(spec.SocketAgeMS) * time.Millisecond,
 		GoawayWithin: time.Duration(spec.GoawayWithinMS) * time.Millisecond,
 		Settle:       settle.Options{Drain: settleWithin},
+		// The people of a run are few and write a lot, so that the limit of one sender would be the rule.
+		Notify: notify, Away: away.Options{SenderEvery: 100 * time.Millisecond},
 	}
 	srv, err := server.New(deps)
 	if err != nil {

@@ -30,6 +30,7 @@ type Device struct {
 	misbehavior client.Misbehavior
 	starts      uint64 // of the app, with the present store
 	deaf        bool   // does not read its sockets
+	asleep      bool   // has no socket but for visits; see sleeper
 	away        bool   // offline or not running because of a fault of the device itself
 	left        bool   // never comes back
 
@@ -116,6 +117,7 @@ func (d *Device) recordOffline() {
 func (d *Device) Kill() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.wakeLocked()
 	if d.app != nil {
 		d.recordOffline()
 		d.app.Kill()
@@ -128,6 +130,7 @@ func (d *Device) Kill() {
 func (d *Device) Vanish() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.wakeLocked()
 	d.connsMu.Lock()
 	for _, l := range d.conns {
 		l.vanish()
@@ -146,6 +149,7 @@ func (d *Device) Vanish() {
 func (d *Device) Leave() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.wakeLocked()
 	if d.app != nil {
 		d.app.Kill()
 		d.app = nil
@@ -161,6 +165,7 @@ func (d *Device) Leave() {
 func (d *Device) Offline() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.wakeLocked()
 	if d.app != nil {
 		d.recordOffline()
 		d.app.Offline()
@@ -171,6 +176,7 @@ func (d *Device) Offline() {
 func (d *Device) Online() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.wakeLocked()
 	if d.app != nil {
 		d.recordOnline()
 		d.app.Online()
@@ -191,6 +197,7 @@ func (d *Device) StopReading(stop bool) {
 	if d.app == nil {
 		return
 	}
+	d.wakeLocked()
 	if stop && !d.deaf {
 		d.crowd.log.Add(record.Entry{Kind: record.Deaf, Device: d.name})
 	}
@@ -218,6 +225,7 @@ func (d *Device) SetBack(older Store) bool {
 	if d.left {
 		return false
 	}
+	d.wakeLocked()
 	if d.app != nil {
 		d.app.Kill()
 		d.app = nil
@@ -253,8 +261,9 @@ func (d *Device) HasLeft() bool {
 	return d.left
 }
 
-// Write writes a message on this device and returns its id, or "" while the app does not run.
+// Write writes a message on this device and returns its id, or "" while the app does not run. A device that sleeps wakes.
 func (d *Device) Write(to, body, replyTo string) string {
+	d.wake()
 	c := d.runningApp()
 	if c == nil {
 		return ""

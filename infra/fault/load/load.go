@@ -63,6 +63,9 @@ type Crowd struct {
 	devicesOf map[string][]*Device
 	partners  map[string][]string
 
+	sleepers []sleeper
+	pushes   atomic.Int64
+
 	typed     atomic.Int64
 	edits     atomic.Int64 // for their texts
 	addresses atomic.Int64 // assigned to devices so far
@@ -204,8 +207,12 @@ func (c *Crowd) await(ctx context.Context, what string, ok func() bool) error {
 	return nil
 }
 
-// Chat makes users write, reply and read at the rate of the options until ctx ends. It calls step every 10 ms.
+// Chat makes users write, reply and read, and sleepers sleep, at the rate of the options until ctx ends. It calls step
+// every 10 ms.
 func (c *Crowd) Chat(ctx context.Context, step func()) {
+	var asleep sync.WaitGroup
+	defer asleep.Wait()
+	asleep.Go(func() { c.sleepUntil(ctx) })
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	due, choices := 0.0, uint64(0)
@@ -232,6 +239,9 @@ func (c *Crowd) Chat(ctx context.Context, step func()) {
 // jumpEvery is after how many writes of a device with a wrong clock that clock jumps, on average.
 const jumpEvery = 5
 
+// rarelyWoken makes one of so many choices of a device that sleeps wake it.
+const rarelyWoken = 5
+
 // writeAndRead makes one device write, mostly one message and sometimes a burst, and read. It returns how many
 // messages were written.
 func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
@@ -245,6 +255,10 @@ func (c *Crowd) writeAndRead(rnd *rand.Rand) (written int) {
 	if app == nil || c.opts.Unsent > 0 && store.Outbox() >= c.opts.Unsent {
 		return 0
 	}
+	if d.sleeps() && rnd.IntN(rarelyWoken) > 0 {
+		return 0
+	}
+	d.wake() // its user looks at it
 	conversation := chat.ConversationID(d.user, to)
 	replyTo, replies := "", rnd.IntN(2) == 0
 	if m, ok := store.Newest(conversation); ok && m.From == to && replies {
@@ -330,62 +344,6 @@ func (c *Crowd) newID(uid, fresh string) string {
 	}
 	c.used[[2]string{uid, m.ID}], c.used[[2]string{m.From, m.ID}] = true, true
 	return m.ID
-}
-
-// recordNote adds what a device reports to the record.
-func (c *Crowd) recordNote(device string, n client.Note) {
-	m := n.Message
-	e := record.Entry{Device: device, Conversation: m.Conversation}
-	if m.ID != "" {
-		e.ID = m.Key()
-		l := record.LineOf(m, n.Changes)
-		e.Sum, e.Text, e.Changed = l.Sum, l.Text, l.Changed
-	}
-	if change := n.Change; change.ID != "" {
-		e.ID, e.Conversation = chat.KeyOf(change.ID, change.From), change.Conversation
-		m.At, m.To = change.At, change.To
-		if change.Of.ID != "" {
-			e.Of, e.Text = change.Of.Key(), record.TextOfChange(change)
-		}
-	}
-	switch n.NoteKind {
-	case client.NoteTyped:
-		if c.opts.Reused > 0 && n.Change.ID == "" {
-			c.learnID(m)
-		}
-		e.Kind, e.User, e.Name = record.Typed, m.To, string(n.Change.Kind)
-	case client.NoteFrozen:
-		e.Kind, e.At = record.Frozen, m.At
-	case client.NoteShown:
-		e.Kind, e.At, e.Name = record.Shown, m.At, n.From
-	case client.NoteState:
-		e.Kind, e.Name, e.Detail, e.Sum, e.Text, e.Changed = record.State, n.State.String(), n.Refusal, 0, 0, ""
-	case client.NoteRepeated:
-		e.Kind, e.At = record.Repeated, m.At
-	case client.NoteCorrected:
-		e.Kind, e.At = record.Corrected, m.At
-	case client.NoteFolded:
-		e.Kind = record.Folded
-	case client.NoteRetyped:
-		e.Kind = record.Retyped
-	case client.NoteDropped:
-		e.Kind = record.Dropped
-	case client.NoteAcked:
-		e.Kind = record.Acked
-	case client.NoteRead:
-		e.Kind, e.Conversation, e.At = record.ReadTo, n.Conversation, n.At
-	case client.NoteUp:
-		e.Kind = record.Up
-	case client.NoteDown:
-		e.Kind = record.Down
-	case client.NoteMoved:
-		e.Kind = record.Moved
-	case client.NoteNotResumed:
-		e.Kind = record.NotResumed
-	case client.NoteLoad:
-		e.Kind = record.Load
-	}
-	c.log.Add(e)
 }
 
 // hash turns a name into a seed.

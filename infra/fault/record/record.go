@@ -43,6 +43,8 @@ const (
 	Page       Kind = "page"        // Call, Conversation, Name (before), Lines, More: the page that was returned
 	Offline    Kind = "offline"     // the device has lost its network, or its app has ended
 	Online     Kind = "online"      // the device has its network and its app again
+	Asleep     Kind = "asleep"      // the device sleeps: it has no socket, but for visits
+	Awake      Kind = "awake"       // the device does not sleep anymore
 	Deaf       Kind = "deaf"        // the device stops reading its sockets
 	Hears      Kind = "hears"       // the device reads its sockets again
 	Left       Kind = "left"        // the device never comes back

@@ -121,7 +121,7 @@ func (tb *Testbed) pushGate(ctx context.Context, uid string) error {
 		return err
 	}
 	return tb.callInternal(ctx, 0, http.MethodPost, "gate",
-		internalapi.Gate{UID: uid, Exists: true, Disabled: u.Disabled, Blocked: u.Blocked}, nil)
+		internalapi.Gate{UID: uid, Exists: true, Disabled: u.Disabled, Blocked: u.Blocked, Push: u.Push}, nil)
 }
 
 func (tb *Testbed) purge(ctx context.Context, p internalapi.Purge) error {

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,7 +32,8 @@ import (
 type queue struct {
 	pubsubpb.UnimplementedPublisherServer
 	persist http.Handler
-	log     *record.Log // nil: nothing is recorded
+	notify  func(data []byte) // gets the data of a message of NotifyTopic; nil: it is discarded
+	log     *record.Log       // nil: nothing is recorded
 
 	server *grpc.Server
 	addr   string
@@ -129,6 +131,12 @@ func (q *queue) Publish(ctx context.Context, r *pubsubpb.PublishRequest) (*pubsu
 	for _, m := range r.Messages {
 		id := strconv.FormatInt(q.ids.Add(1), 10)
 		ids = append(ids, id)
+		if strings.HasSuffix(r.Topic, "/topics/"+NotifyTopic) {
+			if q.notify != nil {
+				q.wg.Go(func() { q.notify(m.Data) })
+			}
+			continue
+		}
 		q.published.Add(1)
 		q.waiting.Add(1)
 		q.record(m.Data)

@@ -53,6 +53,7 @@ type Testbed struct {
 	queue       *queue
 	archive     *archive.Archive
 	bolt        *storebolt.Store
+	notifier    *notifier
 	storeAddr   string // where the instances request what they read from Firestore
 
 	markedFile string // append-only file of MarkAppendOnlyFile; "": none
@@ -97,6 +98,9 @@ func New(ctx context.Context, opts Options) (_ *Testbed, err error) {
 		return nil, err
 	}
 	tb.closers = append(tb.closers, tb.queue.close)
+	if err := tb.startNotify(); err != nil {
+		return nil, err
+	}
 	if err := tb.startRedis(ctx); err != nil {
 		return nil, err
 	}

@@ -160,6 +160,15 @@ func (d *device) connection(e *record.Entry, r *Report) {
 		d.interrupt(e.T)
 	case record.Online:
 		d.away, d.downSince = false, e.T
+	case record.Asleep:
+		d.up, d.away = false, true
+		d.interrupt(e.T)
+		d.naps = append(d.naps, span{e.T, never})
+	case record.Awake:
+		d.away, d.downSince = false, e.T
+		if n := len(d.naps); n > 0 {
+			d.naps[n-1].to = e.T
+		}
 	case record.Up:
 		if gap := e.T - d.downSince; d.everUp && !d.up && !d.away {
 			r.Resumed++

@@ -140,6 +140,8 @@ type Report struct {
 	Repeated   int       `json:"repeated"`           // events of messages that the device had already
 	Live       int       `json:"live"`               // times that LateLive was judged, once per device and message
 	LiveAfter  Spread    `json:"live_after_ms"`      // of these, from the acceptance to the event
+	Asleep     int       `json:"asleep"`             // messages to users all of whose devices slept or were away
+	AwokeAfter Spread    `json:"awoke_after_ms"`     // of these, from the acceptance to the first device that has it
 	Gaps       Spread    `json:"gaps_ms"`            // longest gap of each device while it had its own network
 	LongGaps   int       `json:"long_gaps"`          // gaps of 5 s and more, which the client shows to the user
 	Transit    Spread    `json:"transit_ms"`         // from the first sending to the first device of the recipient
@@ -182,6 +184,7 @@ type device struct {
 	deaf       bool
 	notResumed []int64 // times of resumed: false
 	connected  []int64 // times at which a socket was caught up
+	naps       []span  // asleep
 }
 
 // key identifies a message in a record.
@@ -295,6 +298,7 @@ func JudgeWithin(entries iter.Seq[record.Entry], bounds Bounds) *Report {
 	j.judgeMissing()
 	j.judgeOrder()
 	j.judgeLive()
+	j.judgeAsleep()
 	j.judgeLists()
 	j.judgeEmpty()
 	j.figures()
