@@ -25,6 +25,7 @@ type Store interface {
 	store.Pictures
 	store.Erasure
 	store.Subscriptions
+	store.Sanctions
 }
 
 // Deps is what a Service needs. All but the last group is required.
@@ -101,7 +102,7 @@ func (s *Service) purge(ctx context.Context, p internalapi.Purge) error {
 
 func gateOf(u store.User) internalapi.Gate {
 	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Ended: u.Ended,
-		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push}
+		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push, LimitedUntil: u.LimitedUntil}
 }
 
 // Rename changes the names that are not nil. The errors are those of the checks of the fields and

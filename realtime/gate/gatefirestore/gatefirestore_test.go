@@ -24,6 +24,8 @@ func TestFromDocument(t *testing.T) {
 			gate.Gate{Exists: true, Ended: []time.Time{at}}},
 		"push":                     {map[string]any{"push": true}, gate.Gate{Exists: true, Push: true}},
 		"push of another type":     {map[string]any{"push": "yes"}, gate.Gate{Exists: true}},
+		"limited":                  {map[string]any{"limited_until": at.UnixMicro()}, gate.Gate{Exists: true, LimitedUntil: at}},
+		"limited of another type":  {map[string]any{"limited_until": "x"}, gate.Gate{Exists: true}},
 		"timestamp":                {map[string]any{"valid_after": at}, gate.Gate{Exists: true, ValidAfter: at}},
 		"never":                    {map[string]any{"valid_after": int64(0)}, gate.Gate{Exists: true}},
 		"disabled of another type": {map[string]any{"disabled": "yes"}, gate.Gate{Exists: true, Disabled: true}},
