@@ -101,8 +101,9 @@ func (s *Service) purge(ctx context.Context, p internalapi.Purge) error {
 }
 
 func gateOf(u store.User) internalapi.Gate {
-	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Ended: u.Ended,
-		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push, LimitedUntil: u.LimitedUntil}
+	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), LimitedUntil: u.LimitedUntil,
+		ValidAfter: u.ValidAfter, Ended: u.Ended,
+		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push}
 }
 
 // Rename changes the names that are not nil. The errors are those of the checks of the fields and
