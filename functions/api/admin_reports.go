@@ -143,7 +143,7 @@ func (a *API) adminReport(ctx context.Context, r *request) (*response, error) {
 // reportInPath returns the report in the path, and the person whom it is about.
 func (a *API) reportInPath(ctx context.Context, r *request) (report store.Report, about store.User, err error) {
 	id := r.http.PathValue("id")
-	if !chat.ValidMessageID(id) {
+	if !reportID.MatchString(id) {
 		return report, about, errNoReport
 	}
 	if report, err = a.deps.Store.Report(ctx, id); err == nil {

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -13,6 +14,9 @@ import (
 
 // maxReport limits the bytes of a report. It holds 20 messages of ordinary length, or some of the longest.
 const maxReport = 128 << 10
+
+// reportID matches the id of a report: 128 random bits that the client makes.
+var reportID = regexp.MustCompile(`^[0-9a-f]{32}$`)
 
 var errReportSelf = problem.New(problem.Invalid, "report_self", "You cannot report yourself.")
 
@@ -59,7 +63,7 @@ func (a *API) postReport(ctx context.Context, r *request) (*response, error) {
 // checkReport returns a problem if nobody can have made the report.
 func checkReport(r store.Report) error {
 	switch {
-	case !chat.ValidMessageID(r.ID):
+	case !reportID.MatchString(r.ID):
 		return fieldProblem("id", "The app could not send this report correctly. Reload the page and try again.")
 	case r.About == r.Reporter:
 		return errReportSelf

@@ -2,7 +2,7 @@
 import type { ArchiveApi, PublicUser } from "../../net/archive";
 import type { SavedMessage } from "../../protocol/chat";
 import type { HttpApi } from "../../net/http";
-import type { Clock, Notes, Page } from "../../platform/platform";
+import type { Clock, Notes, Page, Random } from "../../platform/platform";
 import type { Readable } from "../observable";
 import type { History } from "../history";
 import type { LocalStore } from "../store/store";
@@ -31,6 +31,7 @@ export interface LateParts {
   readonly platform: {
     readonly clock: Clock;
     readonly notes: Notes;
+    readonly random: Pick<Random, "bytes">;
     readonly page: Pick<Page, "visible" | "focused" | "onVisible" | "onFocused">;
     report(what: string, why?: unknown): void;
   };
