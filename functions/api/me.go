@@ -149,8 +149,8 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 }
 
 // exportMe returns all data of the caller as one JSON file: the profile with the picture, the devices, the stars, the
-// devices with push, the reports, and every conversation with its settings and messages, newest first. The file is written page by
-// page, so memory does not limit its size.
+// devices with push, the reports, and every conversation with its settings and messages, newest first. The file is
+// written page by page, so memory does not limit its size.
 //
 // It reads at most ExportDocumentsPerMinute documents a minute and waits in between. Exports that are smaller are not
 // delayed.

@@ -24,8 +24,8 @@ var storedReport = store.Report{ID: "019a0000000070008000000000000001", Reporter
 
 // aReport returns the body of a new report without messages.
 func aReport(about string) map[string]any {
-	return map[string]any{"id": strings.ReplaceAll(uuid.NewString(), "-", ""), "about": about, "reason": "spam", "comment": " ads ",
-		"messages": []any{}}
+	return map[string]any{"id": strings.ReplaceAll(uuid.NewString(), "-", ""), "about": about, "reason": "spam",
+		"comment": " ads ", "messages": []any{}}
 }
 
 func copyOf(m delivery.Delivered) map[string]any {

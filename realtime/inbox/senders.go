@@ -154,8 +154,9 @@ func (u *sender) mayAsk() bool {
 }
 
 // checkSender checks the limits of a sender over all recipients. held is the refusal of a message that does not wait
-// yet. With onlyKnown, the sender may not write to new people. The caller must call done after the message was accepted or refused. It takes a round trip if this instance does
-// not know that the sender has written to the recipient, and otherwise only before a refusal.
+// yet. With onlyKnown, the sender may not write to new people. The caller must call done after the message was accepted
+// or refused. It takes a round trip if this instance does not know that the sender has written to the recipient, and
+// otherwise only before a refusal.
 func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, i Item,
 	size int, onlyKnown bool) (held error, done func(), err error) {
 	full, err := boxes.outboxFull(ctx, s, i.From(), size)

@@ -44,7 +44,8 @@ func testReports(t *testing.T, s store.Store) {
 	for _, uid := range []string{"ada", "bob", "eve"} {
 		addUser(t, s, uid, uid, t0)
 	}
-	first, second, third := report("r1", "ada", "eve", t0), report("r2", "bob", "eve", t0), report("r3", "ada", "bob", t0+1)
+	first, second := report("r1", "ada", "eve", t0), report("r2", "bob", "eve", t0)
+	third := report("r3", "ada", "bob", t0+1)
 	for _, r := range []store.Report{first, second, third} {
 		addReport(t, s, r)
 	}
