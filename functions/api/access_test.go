@@ -80,6 +80,7 @@ func newCast(t *testing.T) *cast {
 	})
 	c.tokens["deleted user"] = s.token("gone")
 	s.save("bob", "ada", "hello")
+	must(s.store.AddReport(ctx, storedReport))
 	must(nil, s.store.PutDeadLetters(ctx, []store.DeadLetter{store.NewDeadLetter("1", 1, "no JSON", []byte("x"))}))
 	return c
 }
@@ -125,6 +126,8 @@ var rows = []struct {
 	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
 	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}},
 	{"GET /me/settings", "/me/settings", nil, 200, everyUser},
+	{"POST /me/reports", "/me/reports", form{}, 204, everyUser},
+	{"DELETE /me/warning", "/me/warning", map[string]any{"at": 1}, 204, everyUser},
 	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
 	{"DELETE /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
 
@@ -138,6 +141,10 @@ var rows = []struct {
 	{"POST /admin/users/{uid}/password-reset", "/admin/users/bob/password-reset", form{}, 204, nil},
 	{"POST /admin/users/{uid}/conversations", "/admin/users/bob/conversations", form{"reason": "a report"}, 200, nil},
 	{"POST /admin/messages", "/admin/messages", form{"reason": "a report", "conversation": "ada~bob"}, 200, nil},
+	{"GET /admin/reports", "/admin/reports", nil, 200, nil},
+	{"GET /admin/reports/{id}", "/admin/reports/" + storedReport.ID, nil, 200, nil},
+	{"POST /admin/reports/{id}/act", "/admin/reports/" + storedReport.ID + "/act",
+		form{"action": "disable", "reason": "spam"}, 204, nil},
 	{"GET /admin/figures", "/admin/figures", nil, 200, nil},
 	{"GET /admin/dead-letters", "/admin/dead-letters", nil, 200, nil},
 	{"POST /admin/dead-letters/replay", "/admin/dead-letters/replay", nil, 200, nil},
@@ -193,7 +200,11 @@ func TestAccess(t *testing.T) {
 					if row.endpoint == "PUT /me/picture" {
 						header = []string{"Content-Type", bobsPicture.Type}
 					}
-					a := c.call(method, row.path, c.tokens[caller.name], row.body, header...)
+					body := row.body
+					if row.endpoint == "POST /me/reports" {
+						body = aReport("dis") // an id is used once
+					}
+					a := c.call(method, row.path, c.tokens[caller.name], body, header...)
 					if may {
 						a.must(row.status, nil)
 					} else {

@@ -161,6 +161,8 @@ func (a *API) routes() map[string][]route {
 			{method: "POST", path: "/push/test", access: user, body: required, budget: registerPush, handle: a.testPush},
 			{method: "GET", path: "/export", access: user, limit: exportTimeLimit, budget: askExport, also: exports,
 				handle: a.exportMe},
+			{method: "POST", path: "/reports", access: user, body: reportBody, budget: safety, handle: a.postReport},
+			{method: "DELETE", path: "/warning", access: user, body: required, budget: safety, handle: a.confirmWarning},
 			{method: "PUT", path: "/blocked/{uid}", access: user, budget: safety, handle: a.block},
 			{method: "DELETE", path: "/blocked/{uid}", access: user, budget: safety, handle: a.unblock},
 		},

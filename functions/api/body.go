@@ -31,8 +31,11 @@ func micros(t time.Time) chat.Micros { return chat.MicrosOf(t) }
 // readBody reads the body and checks its size. Of JSON, it also checks the content type and the encoding.
 func (r *request) readBody(w http.ResponseWriter, rule bodyRule) error {
 	limit := int64(maxBody)
-	if rule == pictureBody {
+	switch rule {
+	case pictureBody:
 		limit = store.MaxPicture
+	case reportBody:
+		limit = maxReport
 	}
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.http.Body, limit))
 	if err != nil {

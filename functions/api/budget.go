@@ -13,6 +13,7 @@ import (
 const (
 	DocumentsPerMinute       = 3000 // documents read by lists, searches and history
 	ExportsPerDay            = 3
+	ReportsPerDay            = 10
 	ExportDocumentsPerMinute = 1500 // documents read by exports: larger ones are paced, not refused
 	DisplayNamesPerDay       = 10   // changes of the display name, or of the case of the username
 	DefaultPeopleListed      = 500  // distinct people that lists and searches show in an hour; see Deps.PeopleListed
@@ -70,16 +71,16 @@ var (
 	registerPush = Budget{Name: "push", Segment: "me", Window: time.Hour, Shared: 10, Chunk: 2, Calls: true,
 		Reads: 9, Writes: 6, refused: errRateLimited}
 	// Blocking costs most: it reads the caller, the other person and the user, writes the user, and reads it again for
-	// the gate.
+	// the gate. A report costs as much: it reads the caller, both users and the report, and writes the report.
 	safety = Budget{Name: "safety", Segment: "me", Window: time.Minute, Shared: 20, Free: 2, Chunk: 10, Calls: true,
 		Reads: 4, Writes: 1, refused: errRateLimited}
 	// A setting reads the caller, the user and the settings, and writes the settings. The fourth read allows for a
 	// transaction that another device of the user makes us repeat.
 	choose = Budget{Name: "choose", Segment: "me", Window: time.Minute, Shared: 30, Free: 1, Chunk: 10, Calls: true,
 		Reads: 4, Writes: 1, refused: errRateLimited}
-	leave = Budget{Name: "leave", Segment: "me", Window: time.Minute, Shared: 10, Free: 1, Chunk: 5, Calls: true,
+	leave = Budget{Name: "leave", Segment: "me", Window: time.Minute, Shared: 5, Free: 1, Chunk: 5, Calls: true,
 		Reads: 1, refused: errRateLimited} // and once, the deletion
-	askExport = Budget{Name: "ask-export", Segment: "me", Window: time.Hour, Shared: 10, Free: 1, Chunk: 5, Calls: true,
+	askExport = Budget{Name: "ask-export", Segment: "me", Window: time.Hour, Shared: 5, Free: 1, Chunk: 5, Calls: true,
 		Reads: 1, refused: errRateLimited}
 
 	// newSignIns limits the sign-ins that are recorded, which the first call of each does (API.followAccount). A client
@@ -89,6 +90,8 @@ var (
 	newSignIns = Budget{Name: "sign-in", Window: time.Minute, Shared: 20, Chunk: 1, Calls: true, Reads: 4, Writes: 2,
 		refused: errRateLimited}
 
+	reports = Budget{Name: "report", Segment: "me", Window: 24 * time.Hour, Shared: ReportsPerDay, Chunk: 1, Calls: true,
+		refused: problem.New(problem.TooMany, "rate_limited", "You can report 10 times a day. Try again later.")}
 	exports = Budget{Name: "export", Segment: "me", Window: 24 * time.Hour, Shared: ExportsPerDay, Chunk: 1, Calls: true,
 		refused: problem.New(problem.TooMany, "rate_limited",
 			"You can export your data 3 times a day. Try again later.")}
@@ -96,7 +99,7 @@ var (
 	exportReads = Budget{Name: "export-read", Segment: "me", Window: time.Minute, Shared: ExportDocumentsPerMinute,
 		Chunk: ExportDocumentsPerMinute, refused: errRateLimited}
 	displayNames = Budget{Name: "display-name", Segment: "me", Window: 24 * time.Hour, Shared: DisplayNamesPerDay,
-		Chunk: 1, Calls: true, refused: problem.New(problem.TooMany, "rate_limited",
+		Chunk: 2, Calls: true, refused: problem.New(problem.TooMany, "rate_limited",
 			"You can change your display name 10 times a day. Try again later.")}
 )
 
@@ -118,7 +121,7 @@ func peopleListed(hourly int) Budget {
 // share Shared. The budget of admins is not included.
 func Budgets() []Budget {
 	return []Budget{readUsers, readConversations, readMessages, readMe, readAdmin, changeProfile, registerPush, safety,
-		choose, leave, askExport, newSignIns, exports, exportReads, displayNames, peopleListed(DefaultPeopleListed)}
+		choose, leave, askExport, newSignIns, reports, exports, exportReads, displayNames, peopleListed(DefaultPeopleListed)}
 }
 
 // maxBalances limits the users whose budgets an instance remembers. A user who is forgotten has their free allowance

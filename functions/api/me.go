@@ -23,6 +23,9 @@ type own struct {
 
 	PasswordChangedAt chat.Micros `json:"password_changed_at,omitempty"` // in our page; 0: never
 
+	LimitedUntil chat.Micros    `json:"limited_until,omitempty"` // until then, they may not write to new people
+	Warning      *store.Warning `json:"warning,omitempty"`       // which they have not confirmed yet
+
 	Limits *limits `json:"limits,omitempty"` // only in the answer to GET /me
 	// NewestDevice is the last device where the user has signed in since they did so on the caller's. Not in exports.
 	NewestDevice *device `json:"newest_device,omitempty"`
@@ -40,7 +43,7 @@ type limits struct {
 
 func ownOf(u store.User) own {
 	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked,
-		PasswordChangedAt: u.PasswordAt}
+		PasswordChangedAt: u.PasswordAt, LimitedUntil: u.LimitedUntil, Warning: u.Warning}
 	if o.Blocked == nil {
 		o.Blocked = []string{}
 	}
@@ -146,8 +149,8 @@ func (a *API) unblock(ctx context.Context, r *request) (*response, error) {
 }
 
 // exportMe returns all data of the caller as one JSON file: the profile with the picture, the devices, the stars, the
-// devices with push, and every conversation with its settings and messages, newest first. The file is written page by
-// page, so memory does not limit its size.
+// devices with push, the reports, and every conversation with its settings and messages, newest first. The file is
+// written page by page, so memory does not limit its size.
 //
 // It reads at most ExportDocumentsPerMinute documents a minute and waits in between. Exports that are smaller are not
 // delayed.
@@ -223,6 +226,7 @@ func (e *exporter) run(ctx context.Context, u store.User, devices []device) erro
 	e.text(`,"stars":`)
 	e.value(starsOf(choices))
 	e.push(ctx)
+	e.reports(ctx)
 	e.text(`,"conversations":[`)
 	for cursor, first := "", true; e.err == nil; {
 		var page []listedConversation

@@ -43,6 +43,7 @@ const (
 	optional
 	required
 	pictureBody // a picture instead of JSON
+	reportBody  // JSON of up to maxReport bytes
 )
 
 // route is one endpoint.

@@ -38,6 +38,8 @@ type Store interface {
 	Pictures
 	UserChoices
 	Subscriptions
+	Reports
+	Sanctions
 	Erasure
 	Archive
 	Changes

@@ -39,6 +39,9 @@ type User struct {
 	Devices    []Device      // where the user is signed in; in no order
 	PasswordAt chat.Micros   // when the user last chose another password in our page; 0: never
 	Push       bool          // has a push subscription; see Subscriptions
+
+	LimitedUntil chat.Micros // until then, the user may not write to new people; 0: they may
+	Warning      *Warning    // of an admin, which the user has not confirmed yet
 }
 
 // FrozenNames are names and the picture that a user had, and the people who go on seeing them: those who were blocked
@@ -375,7 +378,7 @@ type Erased struct {
 
 // Erasure deletes users with all their data. Messages that they wrote are erased. Messages that others wrote to them
 // stay with those others, in a conversation whose other member is gone. A conversation in which nothing is left is
-// deleted.
+// deleted. Of reports, see Reports.
 //
 // The order is BeginErase, EraseContent, FinishErase. Each of them may be repeated. An erasure that was interrupted
 // starts again with BeginErase.

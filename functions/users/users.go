@@ -25,6 +25,7 @@ type Store interface {
 	store.Pictures
 	store.Erasure
 	store.Subscriptions
+	store.Sanctions
 }
 
 // Deps is what a Service needs. All but the last group is required.
@@ -100,7 +101,8 @@ func (s *Service) purge(ctx context.Context, p internalapi.Purge) error {
 }
 
 func gateOf(u store.User) internalapi.Gate {
-	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), ValidAfter: u.ValidAfter, Ended: u.Ended,
+	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), LimitedUntil: u.LimitedUntil,
+		ValidAfter: u.ValidAfter, Ended: u.Ended,
 		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push}
 }
 

@@ -15,7 +15,7 @@ import (
 // collections are the collections that a restore must bring back. "audit" is the only one in the audit log's database,
 // and the others are in the chat's. The collection limits, whose documents expire within a day, is not one of them.
 var collections = []string{"users", "usernames", "signups", "erased", "pictures", "choices", "push_subscriptions",
-	"push_endpoints", "conversations", "messages", "audit", "dead_letters"}
+	"push_endpoints", "reports", "conversations", "messages", "audit", "dead_letters"}
 
 // counts has the number of documents of each collection, by name.
 type counts map[string]int64

@@ -232,6 +232,9 @@ func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	if u.ValidAfter > 0 {
 		out.ValidAfter = u.ValidAfter.Time()
 	}
+	if u.LimitedUntil > 0 {
+		out.LimitedUntil = u.LimitedUntil.Time()
+	}
 	for _, t := range u.Ended {
 		out.Ended = append(out.Ended, t.Time())
 	}

@@ -36,6 +36,8 @@ type Gate struct {
 	SignedOut  []time.Time // those of the ended sign-ins whose device was signed out on purpose
 	Blocked    []string    // uids that may not write to the user
 	Push       bool        // a device of the user is registered for push
+
+	LimitedUntil time.Time // until then, the user may not write to new people; zero: they may
 }
 
 // Blocks reports whether the user has blocked uid.
@@ -62,7 +64,7 @@ func (g Gate) equal(o Gate) bool {
 	return g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter.Equal(o.ValidAfter) &&
 		slices.EqualFunc(g.Ended, o.Ended, time.Time.Equal) &&
 		slices.EqualFunc(g.SignedOut, o.SignedOut, time.Time.Equal) && slices.Equal(g.Blocked, o.Blocked) &&
-		g.Push == o.Push
+		g.Push == o.Push && g.LimitedUntil.Equal(o.LimitedUntil)
 }
 
 // Source reads gates from the users' documents.
@@ -210,8 +212,8 @@ func (g *Gates) Changes() int {
 }
 
 // Keep decodes the fields of gate:{uid} that a script has read (exists, disabled, valid_after, ended, blocked,
-// signed_out, push), and keeps the gate like one that Get has read. changes is what Changes returned before the script
-// ran. The error says that another program has written the key; Get then returns the right gate.
+// signed_out, push, limited_until), and keeps the gate like one that Get has read. changes is what Changes returned
+// before the script ran. The error says that another program has written the key; Get then returns the right gate.
 func (g *Gates) Keep(uid string, values []any, changes int) (Gate, error) {
 	gate, err := decode(values)
 	if err != nil {
@@ -322,23 +324,36 @@ func (g *Gates) Changed(ctx context.Context, uid string, gate Gate) error {
 }
 
 // fields are the fields of gate:{uid}.
-var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked", "signed_out", "push"}
+var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked", "signed_out", "push", "limited_until"}
 
 var errMissing = errors.New("gate: not in redis")
 
 // encode returns the values of the fields of a gate.
 func encode(g Gate) []any {
 	flag := map[bool]string{true: "1", false: "0"}
-	var micros int64
-	if !g.ValidAfter.IsZero() {
-		micros = g.ValidAfter.UnixMicro()
-	}
 	blocked := g.Blocked
 	if blocked == nil {
 		blocked = []string{}
 	}
-	return []any{flag[g.Exists], flag[g.Disabled], micros, list(seconds(g.Ended)), list(blocked),
-		list(seconds(g.SignedOut)), flag[g.Push]}
+	return []any{flag[g.Exists], flag[g.Disabled], micros(g.ValidAfter), list(seconds(g.Ended)), list(blocked),
+		list(seconds(g.SignedOut)), flag[g.Push], micros(g.LimitedUntil)}
+}
+
+// micros returns t in microseconds, or 0.
+func micros(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// timeOf is the inverse of micros. "" is 0.
+func timeOf(text string) (time.Time, error) {
+	n, err := strconv.ParseInt(cmp.Or(text, "0"), 10, 64)
+	if err != nil || n == 0 {
+		return time.Time{}, err
+	}
+	return time.UnixMicro(n).UTC(), nil
 }
 
 func seconds(times []time.Time) []int64 {
@@ -376,18 +391,18 @@ func decode(values []any) (Gate, error) {
 	if values[0] == nil {
 		return Gate{}, errMissing
 	}
-	var s [7]string
+	var s [8]string
 	for i, v := range values {
 		s[i], _ = v.(string)
 	}
-	// signed_out and push are missing in a gate that an older version has written.
+	// signed_out, push and limited_until are missing in a gate that an older version has written.
 	g := Gate{Exists: s[0] == "1", Disabled: s[1] == "1", Push: s[6] == "1"}
-	micros, err := strconv.ParseInt(s[2], 10, 64)
-	if err != nil {
+	var err error
+	if g.ValidAfter, err = timeOf(s[2]); err != nil {
 		return Gate{}, fmt.Errorf("decode gate: valid_after: %w", err)
 	}
-	if micros != 0 {
-		g.ValidAfter = time.UnixMicro(micros).UTC()
+	if g.LimitedUntil, err = timeOf(s[7]); err != nil {
+		return Gate{}, fmt.Errorf("decode gate: limited_until: %w", err)
 	}
 	if g.Ended, err = times(s[3]); err != nil {
 		return Gate{}, fmt.Errorf("decode gate: ended: %w", err)

@@ -33,6 +33,9 @@ func TestAttachAdmitsAsTheGateDoes(t *testing.T) {
 			g := gate.Gate{Exists: r.IntN(6) > 0, Disabled: r.IntN(6) == 0, Blocked: []string{"cat"},
 				Push: r.IntN(2) == 0}
 			if r.IntN(2) == 0 {
+				g.LimitedUntil = second()
+			}
+			if r.IntN(2) == 0 {
 				g.ValidAfter = second().Add(time.Duration(r.IntN(2)) * 999_999 * time.Microsecond)
 			}
 			for range r.IntN(3) {
@@ -53,7 +56,7 @@ func TestAttachAdmitsAsTheGateDoes(t *testing.T) {
 			kept, err := gates.Keep("ben", a.Gate, gates.Changes())
 			if err != nil || kept.Exists != g.Exists || kept.Disabled != g.Disabled || !kept.ValidAfter.Equal(g.ValidAfter) ||
 				!slices.EqualFunc(kept.Ended, g.Ended, time.Time.Equal) || !slices.Equal(kept.Blocked, g.Blocked) ||
-				kept.Push != g.Push {
+				kept.Push != g.Push || !kept.LimitedUntil.Equal(g.LimitedUntil) {
 				t.Errorf("the script returned the gate %+v, %v; want %+v", kept, err, g)
 			}
 			seen[a.Admitted]++

@@ -19,6 +19,12 @@ func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device st
 	return boxes.EnqueueItem(ctx, OfMessage(m), device)
 }
 
+// EnqueueToKnown is EnqueueItem for a sender who may not write to new people. If the sender and the recipient have not
+// written to each other, the error is ErrContactsForbidden. It takes as many round trips as EnqueueItem.
+func (boxes *Inboxes) EnqueueToKnown(ctx context.Context, i Item, device string) (chat.Micros, error) {
+	return boxes.enqueueItem(ctx, i, device, true)
+}
+
 // EnqueueItem puts a message or a change into its recipient's inbox, where it stays until a device of the recipient has
 // acknowledged it. Then, if a device of the sender other than the given one has attached lately, it puts a "sent" or
 // "changed" event into the sender's own inbox. It takes one round trip, or one more on a cluster or with the event, and
@@ -35,6 +41,10 @@ func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device st
 //
 // With Options.ReplicaWait, EnqueueItem returns without an error only after a replica has the item too.
 func (boxes *Inboxes) EnqueueItem(ctx context.Context, i Item, device string) (chat.Micros, error) {
+	return boxes.enqueueItem(ctx, i, device, false)
+}
+
+func (boxes *Inboxes) enqueueItem(ctx context.Context, i Item, device string, onlyKnown bool) (chat.Micros, error) {
 	began := time.Now()
 	i = i.accepted(chat.MicrosOf(boxes.opts.Now()))
 	event, echo, err := i.marshal()
@@ -49,7 +59,7 @@ func (boxes *Inboxes) EnqueueItem(ctx context.Context, i Item, device string) (c
 	accepted, queued := boxes.senders.queuedAt(i)
 	alone := false
 	if !queued {
-		held, done, err := boxes.checkSender(ctx, s, i, len(event))
+		held, done, err := boxes.checkSender(ctx, s, i, len(event), onlyKnown)
 		if err != nil {
 			return 0, err
 		}

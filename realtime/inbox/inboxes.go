@@ -28,6 +28,9 @@ var (
 		WithRetry(time.Minute)
 	ErrTooManyNewPeople = problem.New(problem.TooMany, "too_many_new_people",
 		"You have written to many new people today. Your message will be sent tomorrow.").WithRetry(time.Hour)
+	// ErrContactsForbidden refuses a sender to whom an admin has forbidden new contacts.
+	ErrContactsForbidden = problem.New(problem.Forbidden, "contacts_forbidden",
+		"You may not write to new people at the moment. You can still write to people you have chatted with.")
 	ErrOutboxFull = problem.New(problem.TooMany, "outbox_full",
 		"Too many of your messages are waiting to be read. This one will be sent when there is room.").
 		WithRetry(time.Minute)
@@ -213,6 +216,7 @@ type Counters struct {
 	Full          counter.Count // messages refused because too many wait in the inbox
 	Strangers     counter.Count // messages refused because the recipient has not answered
 	NewPeople     counter.Count // messages refused because the sender has written to too many new people
+	Forbidden     counter.Count // messages refused because an admin has forbidden the sender new contacts
 	OutboxFull    counter.Count // messages refused because too many of the sender wait
 	TooFast       counter.Count // messages refused because of the sender's rate over all instances
 	Asked         counter.Count // questions to the archive

@@ -256,3 +256,44 @@ func TestPeersAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// A sender who may not write to new people can write to those with whom they have exchanged a message, also after Redis
+// was wiped. If nobody knows that, the refusal is not final.
+func TestOnlyKnownPeople(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		saved := &archive{}
+		o := inbox.Options{Archive: saved}.WithTuning(inbox.Tuning{Ask: 1})
+		s := open(t, b, o)
+		known := func(to string) error {
+			_, err := s.EnqueueToKnown(t.Context(), inbox.OfMessage(message("ann", to, "hello")), "")
+			return err
+		}
+		if err := known("ben"); !errors.Is(err, inbox.ErrContactsForbidden) {
+			t.Errorf("a message to a stranger: %v", err)
+		}
+		if n := s.Counters().Forbidden.Load(); n != 1 {
+			t.Errorf("%d refusals are counted, want 1", n)
+		}
+		waits := s.send(t, "ann", "ben", "before it was forbidden")
+		waits.AcceptedAt = 0
+		if _, err := s.EnqueueToKnown(t.Context(), inbox.OfMessage(waits), ""); err != nil {
+			t.Errorf("a message that waits already: %v", err)
+		}
+		s.send(t, "cat", "ann", "hello")
+		saved.save("ann", "ben")
+		saved.save("cat", "ann")
+		for range 2 {
+			for _, to := range []string{"ben", "cat"} {
+				if err := known(to); err != nil {
+					t.Errorf("a message to %s: %v", to, err)
+				}
+			}
+			s.wipe(t, b)
+			s = open(t, b, o)
+		}
+		saved.set(true)
+		if err := known("cat"); problem.Of(err).RetryAfter <= 0 {
+			t.Errorf("while the archive is down: %v", err)
+		}
+	})
+}

@@ -94,7 +94,8 @@ func TestClient(t *testing.T) {
 	c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL + "/", Tokens: tokens{}})
 	ctx := t.Context()
 	g := internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5,
-		Ended: []chat.Micros{7}, SignedOut: []chat.Micros{7}, Blocked: []string{"eve"}, Push: true}
+		Ended: []chat.Micros{7}, SignedOut: []chat.Micros{7}, Blocked: []string{"eve"}, Push: true,
+		LimitedUntil: 9}
 	if err := c.GateChanged(ctx, g); err != nil {
 		t.Error(err)
 	}
@@ -120,7 +121,8 @@ func TestClient(t *testing.T) {
 	auth := "Bearer token-for-" + srv.URL
 	want := []seen{
 		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true,
-			"valid_after": 5.0, "ended": []any{7.0}, "signed_out": []any{7.0}, "blocked": []any{"eve"}, "push": true}},
+			"valid_after": 5.0, "ended": []any{7.0}, "signed_out": []any{7.0}, "blocked": []any{"eve"}, "push": true,
+			"limited_until": 9.0}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada"}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada", "own": true}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},

@@ -55,13 +55,16 @@ type Gate struct {
 	SignedOut  []chat.Micros `json:"signed_out"`  // those of the ended ones whose device was signed out on purpose
 	Blocked    []string      `json:"blocked"`     // users whose messages this user refuses
 	Push       bool          `json:"push"`        // whether a device of the user is registered for push
+
+	// LimitedUntil is the time until which the user may not write to new people; 0: they may.
+	LimitedUntil chat.Micros `json:"limited_until,omitempty"`
 }
 
 // Equal reports whether g and o are the same gate.
 func (g Gate) Equal(o Gate) bool {
 	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter &&
 		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.SignedOut, o.SignedOut) && slices.Equal(g.Blocked, o.Blocked) &&
-		g.Push == o.Push
+		g.Push == o.Push && g.LimitedUntil == o.LimitedUntil
 }
 
 // Check reports a uid that is not valid.
@@ -204,8 +207,8 @@ type API interface {
 	// It is a hint: a device that misses it shows the new profile minutes later.
 	ProfileChanged(ctx context.Context, uid string) error
 
-	// SignedIn reports that a user has signed in on another device. The user's other devices load their own profile,
-	// which names it. It is a hint like ProfileChanged.
+	// SignedIn reports that a user has signed in on another device, or that something else has changed which only they
+	// see. The user's devices load their own profile, which has it. It is a hint like ProfileChanged.
 	SignedIn(ctx context.Context, uid string) error
 
 	// Purge withdraws messages that wait, and repeats that for what is accepted within some seconds after the call if the

@@ -63,6 +63,9 @@ func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
 	if call.ValidAfter > 0 {
 		g.ValidAfter = call.ValidAfter.Time()
 	}
+	if call.LimitedUntil > 0 {
+		g.LimitedUntil = call.LimitedUntil.Time()
+	}
 	for _, t := range call.Ended {
 		g.Ended = append(g.Ended, t.Time())
 	}

@@ -183,6 +183,13 @@ func (s *session) storeGate(g gate.Gate) error {
 	return g.Admit(s.claims.AuthTime)
 }
 
+// limited reports whether the user may not write to new people now.
+func (s *session) limited() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Now().Before(s.gate.LimitedUntil)
+}
+
 // blocks reports whether the user has blocked uid.
 func (s *session) blocks(uid string) bool {
 	s.mu.Lock()

@@ -379,3 +379,26 @@ func TestSocketsAreLoggedWithTheClientsAddress(t *testing.T) {
 		}
 	})
 }
+
+// A user whom an admin has forbidden new contacts can write only to people they have chatted with, until the time is
+// over. The refusal is final.
+func TestForbiddenContacts(t *testing.T) {
+	const dave = "daveUid00001"
+	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		rig.Gates.Set(dave, gate.Gate{Exists: true})
+		rig.Gates.Set(alice, gate.Gate{Exists: true, LimitedUntil: time.Now().Add(time.Hour)})
+		a, c := in.Join(t, alice), in.Join(t, carol)
+		c.Say(alice, "carol has written first")
+		for range 2 {
+			m := servertest.Message(dave, "x")
+			a.Send(m)
+			if e := a.Refused("contacts_forbidden"); e.ID != m.ID || e.RetryAfterMS != 0 {
+				t.Errorf("%+v", e)
+			}
+		}
+		a.Say(carol, "an answer")
+		bystander(t, c)
+		testwait.Advance(time.Hour)
+		in.Join(t, alice).Say(dave, "the time is over")
+	})
+}

@@ -334,6 +334,9 @@ func (s *Store) EraseContent(ctx context.Context, uid string) error {
 	if _, err := s.Unsubscribe(ctx, uid, func(store.Subscription) bool { return true }); err != nil {
 		return err
 	}
+	if err := s.eraseReports(ctx, uid); err != nil {
+		return err
+	}
 	if err := s.eraseChoices(ctx, uid); err != nil {
 		return err
 	}

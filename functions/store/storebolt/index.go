@@ -40,6 +40,9 @@ type userRecord struct {
 	Devices    []store.Device `json:"devices,omitempty"`
 	PasswordAt chat.Micros    `json:"password_at,omitempty"`
 	Push       bool           `json:"push,omitempty"`
+
+	LimitedUntil chat.Micros    `json:"limited_until,omitempty"`
+	Warning      *store.Warning `json:"warning,omitempty"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {

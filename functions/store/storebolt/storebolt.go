@@ -45,6 +45,9 @@ var (
 	subscriptions = []byte("subscriptions") // uid → []store.Subscription
 	endpoints     = []byte("endpoints")     // store.EndpointKey → uid
 
+	reports     = []byte("reports")      // id → store.Report
+	reportIndex = []byte("report_index") // field, value, at id; the field all has the value ""
+
 	conversations = []byte("conversations") // id → conversationRecord
 	byMember      = []byte("by_member")     // uid, last_at id
 	messages      = []byte("messages")      // conversation, at id → messageRecord
@@ -63,7 +66,7 @@ var (
 
 	all = [][]byte{users, names, signups, byName, byTerm, byEmail, byCreated, byActive, admins, erasing, erased,
 		pictures, choices, subscriptions, endpoints, conversations, byMember, messages, messageKeys, byRecipient, days,
-		stubs, stubAges, byChange, audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
+		reports, reportIndex, stubs, stubAges, byChange, audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
 )
 
 // Store is a store.Store in a bbolt file.

@@ -39,6 +39,9 @@ func (s *Store) EraseContent(ctx context.Context, uid string) error {
 	if err := s.eraseChoices(ctx, uid); err != nil {
 		return err
 	}
+	if err := s.eraseReports(ctx, uid); err != nil {
+		return err
+	}
 	return s.eraseChanges(ctx, uid)
 }
 

@@ -50,8 +50,8 @@ type (
 var documents = map[string]any{
 	colUsers: userDoc{}, colNames: store.Name{}, colSignups: signupDoc{}, colErased: erasedDoc{},
 	colPictures: pictureDoc{}, colChoices: choicesDoc{}, colSubscriptions: subscriptionsDoc{}, colEndpoints: endpointDoc{},
-	colConversations: conversationDoc{},
-	colMessages:      messageDoc{}, colAudit: auditDoc{}, colDeadLetters: deadLetterDoc{}, colLimits: limitDoc{},
+	colReports: reportDoc{}, colConversations: conversationDoc{},
+	colMessages: messageDoc{}, colAudit: auditDoc{}, colDeadLetters: deadLetterDoc{}, colLimits: limitDoc{},
 }
 
 // needs returns the index that a query needs: a composite one, or that of a single field. It follows the rules in

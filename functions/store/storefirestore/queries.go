@@ -55,6 +55,12 @@ var (
 	messagesOnDay    = shape{collection: colMessages, group: true, where: []condition{{"day", "=="}}}
 	changedFor       = shape{collection: colMessages, group: true,
 		where: []condition{{"changed_for", "array-contains"}, {"changed_at", ">="}}, order: []string{"changed_at"}}
+	// reportsWith has the queries of reports, by the field that a store.ReportFilter compares.
+	reportsWith = map[string]shape{
+		"state":    {collection: colReports, where: []condition{{"state", "=="}}, order: []string{"-at"}},
+		"about":    {collection: colReports, where: []condition{{"about", "=="}}, order: []string{"-at"}},
+		"reporter": {collection: colReports, where: []condition{{"reporter", "=="}}, order: []string{"-at"}},
+	}
 	auditByNewest  = shape{collection: colAudit, order: []string{"-at"}}
 	deadByOldest   = shape{collection: colDeadLetters, order: []string{"at"}}
 	allDeadLetters = shape{collection: colDeadLetters}
@@ -62,6 +68,7 @@ var (
 	shapes = []shape{usersByName, usersByWord, allUsersByName, allUsersByWord, allUsersByNewest, allUsersByActive,
 		allUsersByEmail, userWithEmail, admins, everybody, activeSince, erasingSince, staleSignups, erasedSince,
 		conversationsOf, allConversations,
+		reportsWith["state"], reportsWith["about"], reportsWith["reporter"],
 		newestMessages, messagesBefore, messagesFrom, messagesToSince, messagesOnDay, changedFor, auditByNewest, deadByOldest,
 		allDeadLetters}
 )

@@ -40,6 +40,7 @@ const (
 	colChoices       = "choices"            // by uid
 	colSubscriptions = "push_subscriptions" // by uid
 	colEndpoints     = "push_endpoints"     // by store.EndpointKey
+	colReports       = "reports"            // a TTL policy on expires_at deletes them
 	colConversations = "conversations"
 	colMessages      = "messages" // below a conversation, by message id
 	colAudit         = "audit"    // in the database of the audit log

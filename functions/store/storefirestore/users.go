@@ -49,6 +49,9 @@ type userDoc struct {
 	Devices    []deviceDoc   `firestore:"devices,omitempty"`
 
 	Push bool `firestore:"push,omitempty"`
+
+	LimitedUntil chat.Micros    `firestore:"limited_until,omitempty"`
+	Warning      *store.Warning `firestore:"warning,omitempty"`
 }
 
 // deviceDoc is a store.Device in userDoc.
@@ -86,9 +89,9 @@ func docOf(u store.User) userDoc {
 		Email: u.Email, EmailVerified: u.EmailVerified, EmailAt: u.EmailAt,
 		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns, SignedOut: u.SignedOut,
 		PasswordAt: u.PasswordAt,
-		Push:       u.Push,
-		Devices:    deviceDocs(u.Devices),
-		Renamed:    u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
+		Push:       u.Push, LimitedUntil: u.LimitedUntil, Warning: u.Warning,
+		Devices: deviceDocs(u.Devices),
+		Renamed: u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
 }
 
 func (d userDoc) user(uid string) store.User {
@@ -98,9 +101,9 @@ func (d userDoc) user(uid string) store.User {
 		Email: d.Email, EmailVerified: d.EmailVerified, EmailAt: d.EmailAt,
 		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns, SignedOut: d.SignedOut,
 		PasswordAt: d.PasswordAt,
-		Push:       d.Push,
-		Devices:    devicesOf(d.Devices),
-		Renamed:    d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
+		Push:       d.Push, LimitedUntil: d.LimitedUntil, Warning: d.Warning,
+		Devices: devicesOf(d.Devices),
+		Renamed: d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
 }
 
 // userFrom decodes a document of the collection users.

@@ -80,6 +80,10 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"records of subscriptions", testPush},
 		{"subscriptions at once", testSubscriptionsAtOnce},
 		{"subscriptions of erased people", testSubscriptionsErased},
+		{"reports", testReports},
+		{"reports at once", testReportsAtOnce},
+		{"reports of erased people", testReportsErased},
+		{"sanctions", testSanctions},
 		{"erase", testErase},
 		{"erase interrupted", testEraseInterrupted},
 		{"erasures at once", testErasuresAtOnce},
@@ -222,6 +226,8 @@ func testCursors(t *testing.T, s store.Store) {
 		_, _, err = s.Changed(ctx, "u1", 0, cursor, 1)
 		mustBe(t, err, store.ErrCursor)
 		_, _, err = s.DeadLetters(ctx, cursor, 1)
+		mustBe(t, err, store.ErrCursor)
+		_, _, err = s.Reports(ctx, store.ReportFilter{About: "u1"}, cursor, 1)
 		mustBe(t, err, store.ErrCursor)
 	}
 	// The cursor of one user's conversations is not valid for another's.

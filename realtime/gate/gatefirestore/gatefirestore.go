@@ -1,7 +1,7 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
-// disabled and push (bool), valid_after (microseconds or a timestamp), ended and signed_out (arrays of microseconds)
-// and blocked (array of uids), and who has written to whom from conversations/{id}, with the field writers (array of
-// uids). A user without a document does not exist.
+// disabled and push (bool), valid_after (microseconds or a timestamp), limited_until (microseconds), ended and
+// signed_out (arrays of microseconds) and blocked (array of uids), and who has written to whom from conversations/{id},
+// with the field writers (array of uids). A user without a document does not exist.
 package gatefirestore
 
 import (
@@ -91,6 +91,9 @@ func fromDocument(data map[string]any) gate.Gate {
 	}
 	g.Blocked = texts(data["blocked"])
 	g.Push, _ = data["push"].(bool)
+	if v, _ := data["limited_until"].(int64); v > 0 {
+		g.LimitedUntil = chat.Micros(v).Time()
+	}
 	g.Ended, g.SignedOut = times(data["ended"]), times(data["signed_out"])
 	return g
 }

@@ -44,8 +44,13 @@ export type {
   AuditEntry,
   DeadLetter,
   Figures,
+  ListedReport,
   NewUser,
   Page,
+  ReportAct,
+  ReportDetail,
+  ReportedName,
+  ReportState,
   UserOrder,
   UserChange,
 } from "./interface/admin";

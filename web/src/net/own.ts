@@ -14,6 +14,8 @@ export interface OwnProfile {
   readonly createdAt: number | null;
   /** The id of the last device where the user has signed in since they did so here. Empty if there is none. */
   readonly newestDevice?: string;
+  /** An operator has warned the user, who has not confirmed it yet. */
+  readonly warned?: boolean;
   /** uids. */
   readonly blocked: readonly string[];
 }
@@ -106,7 +108,8 @@ function readOwn(value: unknown): OwnProfile {
     admin: f.optionalBool("admin"),
     picture: f.optionalText("picture"),
     newestDevice: f.has("newest_device") ? f.object("newest_device").text("id") : "",
-    createdAt: createdAt === null ? null : Math.round(createdAt / 1000),
+    warned: f.has("warning"),
+    createdAt: createdAt && Math.round(createdAt / 1000),
     blocked: f.optionalList("blocked").filter((uid) => typeof uid === "string"),
   };
 }

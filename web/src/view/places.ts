@@ -3,7 +3,7 @@
  * router.svelte.ts keeps the place that is shown.
  */
 
-export const adminTabs = ["people", "messages", "figures", "dead-letters", "audit"] as const;
+export const adminTabs = ["people", "reports", "messages", "figures", "dead-letters", "audit"] as const;
 export type AdminTab = (typeof adminTabs)[number];
 
 export type Place =

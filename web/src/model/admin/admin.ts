@@ -15,6 +15,7 @@ import type {
   Page,
 } from "../interface/admin";
 import type { Outcome } from "../interface/outcome";
+import { readListedReport, readReport } from "./reports";
 
 const unreadable: Outcome<never> = {
   ok: false,
@@ -92,6 +93,11 @@ export function adminOf(calls: AdminCalls): Admin {
         left: answer.integer("left"),
       })),
     discard: (id, reason) => act(calls.call("POST", `${deadLetter(id)}/discard`, { reason })),
+    reports: (state, cursor) =>
+      get(calls.call("GET", `/reports${params({ state, cursor: cursor ?? "" })}`), page("reports", readListedReport)),
+    report: (id) => get(calls.call("GET", `/reports/${encodeURIComponent(id)}`), readReport),
+    actOnReport: (id, { action, days = 0 }, reason) =>
+      act(calls.call("POST", `/reports/${encodeURIComponent(id)}/act`, { action, days, reason })),
     auditLog: (cursor) =>
       get(calls.call("GET", `/audit${params({ cursor: cursor ?? "" })}`), page("entries", readAudit)),
     exportUsers: () => calls.download("/users.csv"),

@@ -132,6 +132,68 @@ export interface AuditEntry {
   readonly outcome: string;
 }
 
+export type ReportState = "open" | "dismissed" | "acted";
+
+/** The names of a user in a report. Empty for a deleted user. */
+export interface ReportedName {
+  readonly uid: string;
+  readonly username: string;
+  readonly displayName: string;
+}
+
+export interface ListedReport {
+  readonly id: string;
+  readonly at: number;
+  readonly about: ReportedName;
+  /** "spam", … The view shows unknown reasons unchanged. */
+  readonly reason: string;
+  readonly state: ReportState;
+  /** The number of copies of messages. */
+  readonly messages: number;
+}
+
+/** A copy of a message by the reporter, who may have forged it. */
+export interface ReportedMessage {
+  readonly from: string;
+  readonly id: string;
+  readonly at: number;
+  readonly body: string;
+  /**
+   * How it compares with the archive: "same", "differs", "edited" (only a later text is saved), "deleted", "missing", or
+   * "unchecked" (the reporter has left).
+   */
+  readonly mark: string;
+  /** The text in the archive if it is another one, else empty. */
+  readonly archive: string;
+}
+
+export interface ReportDetail {
+  readonly id: string;
+  readonly at: number;
+  readonly state: ReportState;
+  readonly reason: string;
+  readonly comment: string;
+  /** Null: has left. */
+  readonly reporter: ReportedName | null;
+  readonly about: ReportedName;
+  readonly disabled: boolean;
+  /** Until then, the person may not write to new people. Null: they may. */
+  readonly limitedUntil: number | null;
+  /** When the person was warned. Null: never, or they have confirmed it. */
+  readonly warnedAt: number | null;
+  readonly messages: readonly ReportedMessage[];
+  readonly actions: readonly { at: number; byName: string; action: string; days: number }[];
+  /** The newest other reports about the person. */
+  readonly others: readonly ListedReport[];
+  readonly moreOthers: boolean;
+}
+
+/** `days` of a limit: 1 to 90, or 0 to lift it. */
+export interface ReportAct {
+  readonly action: "dismiss" | "warn" | "limit" | "disable";
+  readonly days?: number;
+}
+
 /** The actions of an administrator. The server writes each one to the audit log before it runs. */
 export interface Admin {
   users(search: { query: string; order: UserOrder; cursor: string | null }): Promise<Outcome<Page<AdminUser>>>;
@@ -153,6 +215,11 @@ export interface Admin {
   replayAll(reason: string): Promise<Outcome<{ readonly replayed: number; readonly left: number }>>;
   /** `reason` is required. */
   discard(id: string, reason: string): Promise<Outcome>;
+  /** Newest first. */
+  reports(state: ReportState, cursor: string | null): Promise<Outcome<Page<ListedReport>>>;
+  report(id: string): Promise<Outcome<ReportDetail>>;
+  /** `reason` is required. */
+  actOnReport(id: string, act: ReportAct, reason: string): Promise<Outcome>;
   /** Newest first. */
   auditLog(cursor: string | null): Promise<Outcome<Page<AuditEntry>>>;
   exportUsers(): Promise<Outcome<Blob>>;

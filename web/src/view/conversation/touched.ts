@@ -7,6 +7,7 @@ export { default as RowMenu } from "../chats/RowMenu.svelte";
 export { Choosing } from "../chats/choosing";
 export { RowMenus } from "../chats/rowMenus.svelte";
 export { heldReason } from "../../text/held";
+export { default as ReportDialog } from "../report/ReportDialog.svelte";
 export { default as Refused } from "./Refused.svelte";
 export { default as Reverted } from "./Reverted.svelte";
 export { Changing } from "./changing";

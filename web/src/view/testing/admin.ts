@@ -2,6 +2,7 @@
 import type { AdminCalls } from "../../model";
 import { history, names, people } from "./people";
 import { number, ok, params, refused, wait } from "./options";
+import { reports } from "./reports";
 
 const DAY = 86_400_000;
 const adminUsers = Array.from({ length: number("admins", 60) }, (_, i) => {
@@ -108,6 +109,7 @@ export const adminCalls: AdminCalls = {
     if (url.pathname === "/dead-letters" && method === "GET")
       return ok({ dead_letters: deadLetters, next: "", complete: !params.has("incomplete") });
     if (url.pathname === "/dead-letters/replay") return ok({ replayed: 3, left: 0 });
+    if (url.pathname.startsWith("/reports")) return reports(url, body);
     if (url.pathname === "/audit")
       return ok({
         entries: Array.from({ length: 30 }, (_, i) => ({

@@ -39,6 +39,7 @@ const me = new Value<Me>({
   displayName: "Ada Brandt",
   email: "ada@example.org",
   admin: params.has("admin"),
+  warned: params.has("warned"),
   newestDevice: params.has("new-device") ? "3" : "",
   createdAt: Date.now() - 4e9,
 });

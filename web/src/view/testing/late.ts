@@ -1,10 +1,15 @@
 /** The directory and the pictures of the fake model. */
 import type { LateParts } from "../../model/interface/late";
-import type { Me, User } from "../../model";
+import { type Me, Outdated, type User } from "../../model";
 import { Value } from "../../model/observable";
 import type { FakeChoices } from "./choices";
 import { number, params, wait } from "./options";
 import type { FakeStore } from "./store";
+
+/** The reports and confirmations that the fake server has received. Tests look at them. */
+const reported: { method: string; path: string; body: unknown }[] = [];
+Object.assign(window, { reported });
+const warnedProfile = { warning: { at: 5_000_000, reason: "spam" } };
 
 /** The registrations for pushes that the fake server has received. Tests look at them. */
 const registered: string[] = [];
@@ -50,6 +55,8 @@ const page = {
   },
   onOnline: () => () => undefined,
 };
+
+const random = { unit: () => 0, bytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)) };
 
 const notes = {
   get: (key: string) => (key === "phoenix.sign-in" ? "{}" : localStorage.getItem(key)),
@@ -98,7 +105,7 @@ export function lateParts(
       clock,
       page,
       notes,
-      random: { unit: () => 0, bytes: (count) => new Uint8Array(count) },
+      random,
       notifier: { permission: () => "granted" },
       // A page that works alone never sleeps.
       tabs: {
@@ -138,6 +145,11 @@ export function lateParts(
           if (method !== "GET") registered.push(`${method} ${JSON.stringify(content)}`);
           return { status: 200, header: () => null, body: JSON.stringify({ public_key: "AAAA", devices: [] }) };
         }
+        if (path === "me/reports" && params.get("reports") === "fail") throw new Outdated();
+        if (path === "me/reports" || path === "me/warning") reported.push({ method, path, body: content });
+        if (path === "me/warning") me.update((now) => ({ ...now, warned: false }));
+        if (path === "me") return { status: 200, header: () => null, body: JSON.stringify(warnedProfile) };
+        if (path === "me/reports" || path === "me/warning") return { status: 204, header: () => null, body: "" };
         const device = /^me\/devices\/(.+)$/.exec(path)?.[1];
         if (device !== undefined) devices = devices.filter((d) => d.id !== device);
         if (path.startsWith("me/devices"))
