@@ -2,8 +2,8 @@ package client
 
 import "time"
 
-// A device sleeps while nobody looks at it: it has no socket, and a push or its own timer makes a visit (DESIGN §12). The
-// caller decides when, as the browser's timers and service worker do.
+// A device sleeps while nobody looks at it: it has no socket, and a push or its own timer makes a visit (DESIGN §12).
+// The caller decides when, as the browser's timers and service worker do.
 
 // Sleep closes the socket if nothing is pending: every send has its answer, everything is acknowledged, read marks are
 // confirmed, and no load of history is due. It returns false, and the device stays awake, if something is. It

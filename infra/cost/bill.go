@@ -29,8 +29,8 @@ const (
 	MessagesSent   = 40.0
 )
 
-// Assumptions about a daily user whose hidden tabs sleep. TestBillOfADay of infra/cost/day compares them with a replayed
-// day. Only people who have granted push sleep.
+// Assumptions about a daily user whose hidden tabs sleep. TestBillOfADay of infra/cost/day compares them with
+// replayed days. Only people who have granted push sleep.
 const (
 	PushShare     = 0.6
 	HoursAwake    = 0.36 // connected on a day, with background visits

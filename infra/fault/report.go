@@ -87,9 +87,9 @@ func worsen(worst *verdict.Spread, s verdict.Spread) {
 // explain prints how fast devices that sleep got messages, the checks of a run, and what it broke.
 func explain(out io.Writer, r *runReport) {
 	if r.Asleep > 0 {
-		fmt.Fprintf(out, "  %d devices sleep and got %d pushes; %d messages came while all devices of a user slept or were "+
-			"away, and reached one after %.0f / %.0f / %.0f ms (p50/p99/max)\n", r.Sleeper, r.Pushes, r.Asleep, r.AwokeAfter.P50, r.AwokeAfter.P99,
-			r.AwokeAfter.Max)
+		fmt.Fprintf(out, "  %d devices sleep and got %d pushes; %d messages came while all devices of a user "+
+			"slept or were away, and reached one after %.0f / %.0f / %.0f ms (p50/p99/max)\n",
+			r.Sleeper, r.Pushes, r.Asleep, r.AwokeAfter.P50, r.AwokeAfter.P99, r.AwokeAfter.Max)
 	}
 	for _, c := range r.Checks {
 		result := "passed"

@@ -9,9 +9,9 @@ import (
 	"github.com/phoenixchat/phoenixchat/infra/cost"
 )
 
-// The model of use. People chat in exchanges: somebody writes to one of their partners, who often answers soon, and then
-// both look and write until they are done. The numbers are assumptions about a chat at work. They are chosen so that a
-// person has a tab open for 2 hours and sends 40 messages a day, as infra/cost assumes for the bill.
+// The model of use. People chat in exchanges: somebody writes to one of their partners, who often answers soon, and
+// then both look and write until they are done. The numbers are assumptions about a chat at work. They are chosen so
+// that a person has a tab open for 2 hours and sends 40 messages a day, as infra/cost assumes for the bill.
 const (
 	dayBegins   = 8 * time.Hour  // everything happens between these times of the day
 	dayEnds     = 23 * time.Hour // except what is still going on

@@ -261,7 +261,8 @@ func (d *Device) HasLeft() bool {
 	return d.left
 }
 
-// Write writes a message on this device and returns its id, or "" while the app does not run. A device that sleeps wakes.
+// Write writes a message on this device and returns its id, or "" while the app does not run. A device that sleeps
+// wakes.
 func (d *Device) Write(to, body, replyTo string) string {
 	d.wake()
 	c := d.runningApp()

@@ -56,8 +56,8 @@ func (j *judge) judgeAsleep() {
 	j.report.AwokeAfter = spread(after)
 }
 
-// sleepsAt reports whether a device of the user sleeps from one time to another, and no device has a socket at the first
-// one.
+// sleepsAt reports whether a device of the user sleeps from one time to another, and no device has a socket at the
+// first one.
 func (j *judge) sleepsAt(user string, from, to int64) (sleeps bool) {
 	for _, d := range j.devicesOf[user] {
 		if d.misbehavior != "" || d.left || d.connectedThroughout(span{from, from}) {
