@@ -1,6 +1,7 @@
 import type { Page } from "@playwright/test";
 import { choiceText } from "../../src/text/choices";
 import { messageText } from "../../src/text/messages";
+import { reportText } from "../../src/text/report";
 import { colorRules, findings, paint } from "../support/accessible";
 import { atRest, en, expect, test } from "./test";
 
@@ -101,6 +102,7 @@ test("reactions are counted and marked, move no other content than their bubble,
     messageText.copy,
     messageText.forward,
     choiceText.star,
+    reportText.action,
   ]);
 });
 

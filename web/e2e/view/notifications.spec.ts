@@ -75,20 +75,24 @@ test("quiet hours, a while without notifications, and the sound are chosen for t
   await expect(from).toHaveValue("22:00");
   await from.fill("21:30");
   await section.getByRole("button", { name: words.stillHour }).press("Enter");
-  await expect(section.getByRole("button", { name: words.stillEnd })).toBeVisible();
+  await expect(section.getByRole("button", { name: words.stillEnd, exact: true })).toBeVisible();
   await section.getByLabel(words.sound).selectOption("knock");
   await expect.poll(() => page.evaluate(() => Reflect.get(window, "played") as unknown)).toHaveLength(2);
   await expect(section.getByText(words.soundHint)).toBeVisible();
   expect(await findings(page)).toEqual([]);
 
   const quiet = async (): Promise<unknown> =>
-    (JSON.parse((await registered(page)).at(-1)?.replace("PUT ", "") ?? "{}") as { quiet?: unknown }).quiet;
+    (
+      JSON.parse((await registered(page)).findLast((call) => call.startsWith("PUT"))?.replace("PUT ", "") ?? "{}") as {
+        quiet?: unknown;
+      }
+    ).quiet;
   const zone = await page.evaluate(() => new Intl.DateTimeFormat().resolvedOptions().timeZone);
   await expect.poll(quiet).toEqual({ from: 21 * 60 + 30, to: 7 * 60, zone, until: expect.any(Number) as unknown });
   await at("/settings", { latency: 0, permission: "granted", quiet: 1 });
   await expect(from).toHaveValue("21:30");
   await expect(section.getByLabel(words.sound)).toHaveValue("knock");
-  await section.getByRole("button", { name: words.stillEnd }).click();
+  await section.getByRole("button", { name: words.stillEnd, exact: true }).click();
   await expect(section.getByRole("button", { name: words.stillHour })).toBeVisible();
   await daily.uncheck();
   await expect(from).toHaveCount(0);
