@@ -87,7 +87,6 @@ func TestReportIsChecked(t *testing.T) {
 	for _, n := range []string{"ada", "bob", "cyd"} {
 		s.user(n)
 	}
-	token := s.token("ada")
 	m := copyOf(s.save("bob", "ada", "buy now")[0])
 	long := func(n int) string { return strings.Repeat("é", n) }
 	many := make([]map[string]any, 21)
@@ -130,7 +129,7 @@ func TestReportIsChecked(t *testing.T) {
 		t.Errorf("refused reports are stored: %v", ids)
 	}
 	s.clock.advance(time.Hour)
-	token = s.token("ada")
+	token := s.token("ada")
 	s.call("POST", "/me/reports", token, with(with(good, "messages", many[:20]), "comment", long(1000))).must(204, nil)
 }
 

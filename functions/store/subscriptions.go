@@ -63,7 +63,8 @@ func EndpointKey(endpoint string) string {
 // same reports whether s and other differ at most in their times.
 func (s Subscription) same(other Subscription) bool {
 	return s.Device == other.Device && s.Endpoint == other.Endpoint && s.SignIn == other.SignIn &&
-		s.Preview == other.Preview && s.Quiet == other.Quiet && slices.Equal(s.P256DH, other.P256DH) && slices.Equal(s.Auth, other.Auth)
+		s.Preview == other.Preview && s.Quiet == other.Quiet &&
+		slices.Equal(s.P256DH, other.P256DH) && slices.Equal(s.Auth, other.Auth)
 }
 
 // WithSubscription returns a list with s, and the endpoints that are not in it anymore. changed is false if the list

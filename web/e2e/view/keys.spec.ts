@@ -1,5 +1,6 @@
 // Tests of the keyboard, and of the element that has the focus afterwards.
 import { en, expect, test } from "./test";
+import { choiceText } from "../../src/text/choices";
 import { messageText } from "../../src/text/messages";
 
 test("Enter in the search for people opens the chat with the first person", async ({ at }) => {
@@ -132,7 +133,7 @@ test("the focus stays in its pane when the element that has it disappears", asyn
   await page.getByRole("button", { name: en.conversation.details("Mira Kern") }).click();
   const about = page.getByRole("complementary", { name: en.conversation.details("Mira Kern") });
   await about.getByRole("button", { name: en.common.more }).click();
-  await page.getByRole("menuitem").last().click();
+  await page.getByRole("menuitem", { name: choiceText.block("Mira Kern") }).click();
   await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
   await expect.poll(() => page.evaluate(() => document.activeElement?.closest("aside") !== null)).toBe(true);
 });
