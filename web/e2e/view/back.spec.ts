@@ -1,4 +1,5 @@
 // Tests of "Back", which closes what lies over the page before it leaves the page.
+import { choiceText } from "../../src/text/choices";
 import type { Page } from "@playwright/test";
 import { en, expect, test } from "./test";
 
@@ -23,7 +24,7 @@ test.describe("on a phone", () => {
     // A layer that was closed by other means leaves nothing to go back to.
     await page.getByRole("button", { name: en.conversation.details("Lena") }).click();
     await about(page).getByRole("button", { name: en.common.more }).click();
-    await page.getByRole("menuitem").last().click();
+    await page.getByRole("menuitem", { name: choiceText.block("Lena") }).click();
     await expect(page.getByRole("menu")).toBeHidden();
     await about(page).getByRole("button", { name: en.conversation.hideDetails }).click();
     await expect(about(page)).toBeHidden();
