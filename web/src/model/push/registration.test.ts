@@ -140,6 +140,26 @@ test("the server learns the quiet hours with the time zone, and the worker that 
   expect(quiets).toHaveLength(4);
 });
 
+test("choices that come too often are told later, and pushes stay on", async () => {
+  await registration.turnOn(true);
+  states();
+  const { before } = house.server.archive;
+  house.server.archive.before = (uid, request, path) =>
+    request.method === "PUT"
+      ? {
+          status: 429,
+          header: (name: string) => (name.toLowerCase() === "retry-after" ? "60" : null),
+          body: JSON.stringify({ code: "rate_limited", detail: "" }),
+        }
+      : (before?.(uid, request, path) ?? null);
+  await registration.showText(false);
+  expect(registration.state.get()).toBe("on");
+  house.server.archive.before = before;
+  await house.pass(61_000);
+  expect(states()).toContain("PUT https://push.test/1 false");
+  expect(registration.state.get()).toBe("on");
+});
+
 test("a failure is a state, and is not repeated for a while unless the user asks", async () => {
   push.refusing = true;
   await registration.turnOn(false);

@@ -219,9 +219,13 @@ export class PushRegistration {
   /** Stores a choice for the service worker. With an `at` of 0, the server is told next, or with the next registration. */
   private async choose(change: Partial<PushRow>, afterMs = 0): Promise<void> {
     await this.run(async () => this.store({ ...(await this.read()).row, ...change }));
-    this.telling?.();
     if (afterMs === 0) await this.keep();
-    else this.telling = this.parts.platform.clock.after(afterMs, () => void this.keep());
+    else this.keepIn(afterMs);
+  }
+
+  private keepIn(ms: number): void {
+    this.telling?.();
+    this.telling = this.parts.platform.clock.after(ms, () => void this.keep());
   }
 
   /** The sign-in has ended, or another account took over. The server ends the registration with the sign-in. */
@@ -267,7 +271,14 @@ export class PushRegistration {
     // A row whose `at` is 0 has a choice that the server does not know.
     const due = !known || row.at === 0 || Math.abs(now - row.at) > REPEAT_MS || row.zone !== zone;
     if (!this.wanted) return;
-    if (due) await putPush(http, device, subscription, { preview, quiet, zone });
+    try {
+      if (due) await putPush(http, device, subscription, { preview, quiet, zone });
+    } catch (err) {
+      if (!known || !(err instanceof ApiProblem) || err.code !== "rate_limited") throw err;
+      // Pushes come as before. The server learns of the choices later.
+      this.keepIn(err.retryAfterMs ?? RETRY_MS);
+      return;
+    }
     const config = platform.notes.get(CONFIG_NOTE) ?? "";
     if (due || row.signIn !== signIn || row.config !== config)
       await this.store({
