@@ -77,12 +77,12 @@ const (
 )
 
 // AlertConditions is the number of conditions of all alerts. A test of infra/terraform compares it with them.
-const AlertConditions = 15
+const AlertConditions = 16
 
 // LogMetrics is the number of metrics that Cloud Logging makes of log lines. A test of infra/terraform compares it with
 // them. Each has a point of a distribution in every minute, of which Google charges pointBytes.
 const (
-	LogMetrics = 26
+	LogMetrics = 27
 	pointBytes = 80.0
 )
 

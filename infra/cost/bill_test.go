@@ -148,7 +148,7 @@ func TestBillByHand(t *testing.T) {
 		"Redis":              2 * 0.22 * 730,
 		"realtime":           12 * 0.0954 * 730,                               // 8,333 users on average
 		"Identity Platform":  50_000*0.0055 + 100_000*0.0046,                  // of 200,000 in a month
-		"alerts and metrics": 15*1.5 + 15*0.0864*0.35,                         // 87 MiB of metrics are free
+		"alerts and metrics": 16*1.5 + 16*0.0864*0.35,                         // 90 MiB of metrics are free
 		"prober":             2920*(60*0.000019+(100+4300)*3e-7+8*9e-7) + 0.1, // counts 4.3 million index entries
 		"Pub/Sub":            (2*108e9-10*1073741824)/1099511627776*40 + 6.34, // 120 million messages of 900 bytes
 		// 24 million pushes of half a second: 4.6 at once, so that an instance is billed for 99 % of the time

@@ -24,7 +24,7 @@ resource "google_monitoring_alert_policy" "user_reports" {
     display_name = "Wave of reports"
     condition_prometheus_query_language {
       query               = "sum(increase(logging_googleapis_com:user_chat_user_reports{monitored_resource=\"cloud_run_revision\"}[1h])) > 20"
-      duration            = "0s"
+      duration            = "300s"
       evaluation_interval = "60s"
 
       # The metric exists only after the first line.
@@ -39,7 +39,7 @@ resource "google_monitoring_alert_policy" "user_reports" {
   documentation {
     mime_type = "text/markdown"
     subject   = "Chat (${var.project}): Wave of reports"
-    content   = "People have made more than 20 reports about others within an hour. Somebody may be writing to many strangers, or many accounts may be reporting one person.\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: Wave of reports\"."
+    content   = "For 5 minutes, people have made more than 20 reports about others within an hour. Somebody may be writing to many strangers, or many accounts may be reporting one person.\n\nWhat to do: infra/RUNBOOK.md, section \"Alert: Wave of reports\"."
   }
 
   depends_on = [google_logging_metric.user_reports]
