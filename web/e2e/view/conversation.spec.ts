@@ -298,8 +298,9 @@ test("the keyboard moves through messages and answers them", async ({ at }) => {
 test("copying a message shows that it was copied", async ({ at, context, view }) => {
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: view.url });
   const page = await at("/c/mira.kern");
-  await articles(page).filter({ hasText: "Shall I bring the bread?" }).hover();
-  await page.getByRole("button", { name: en.common.more }).click();
+  const message = articles(page).filter({ hasText: "Shall I bring the bread?" });
+  await message.hover();
+  await message.getByRole("button", { name: en.common.more }).click();
   await page.getByRole("menuitem", { name: messageText.copy }).click();
   await expect(page.getByText(en.common.copied)).toBeVisible();
   expect(await page.evaluate(() => navigator.clipboard.readText())).toBe("Shall I bring the bread?");
