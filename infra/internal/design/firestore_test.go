@@ -385,6 +385,12 @@ func writeAll(t *testing.T, s store.Store) {
 	}
 	_, err = s.SignOutDevice(ctx, "alice", store.Device{First: now}.ID())
 	must(err)
+	_, err = s.LimitContacts(ctx, "alice", now)
+	must(err)
+	_, err = s.Warn(ctx, "alice", store.Warning{At: now, Reason: "spam"})
+	must(err)
+	_, err = s.AddReport(ctx, store.Report{ID: "report", Reporter: "alice", About: "bob", At: now, State: store.ReportOpen})
+	must(err)
 	other := "alice2"
 	_, err = s.Rename(ctx, "alice", &other, nil, now, false)
 	must(err)
