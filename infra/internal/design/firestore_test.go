@@ -389,7 +389,8 @@ func writeAll(t *testing.T, s store.Store) {
 	must(err)
 	_, err = s.Warn(ctx, "alice", store.Warning{At: now, Reason: "spam"})
 	must(err)
-	_, err = s.AddReport(ctx, store.Report{ID: "report", Reporter: "alice", About: "bob", At: now, State: store.ReportOpen})
+	report := store.Report{ID: "report", Reporter: "alice", About: "bob", At: now, State: store.ReportOpen}
+	_, err = s.AddReport(ctx, report)
 	must(err)
 	other := "alice2"
 	_, err = s.Rename(ctx, "alice", &other, nil, now, false)
