@@ -92,7 +92,7 @@ export async function stored(
   }, body);
 }
 
-/** What a browser sends the server to register. */
+/** The body of the call that registers a browser. */
 interface Registered {
   readonly endpoint: string;
   readonly device: string;

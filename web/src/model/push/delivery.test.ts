@@ -309,7 +309,7 @@ describe("while no page is open", () => {
   });
 });
 
-/** What the server sends when it is asked for a test. */
+/** The content of the push that the server sends as a test. */
 const TEST = JSON.stringify({ v: 1, to: ALICE, kind: "test" });
 
 describe("a test", () => {

@@ -25,7 +25,7 @@ const REPEAT_MS = 6 * 24 * 3_600_000;
 /** A browser that refuses is not asked again sooner than this, unless the user wants it. */
 const RETRY_MS = 10 * 60_000;
 
-/** The quiet hours change with each part of a time that the user types, so the server is told after this long. */
+/** Typing a time changes the quiet hours several times, so the server is told this long after the last change. */
 const TELL_AFTER_MS = 1_000;
 
 /** How often a test is asked for that the user has not asked for. It shows a notification. */
@@ -216,7 +216,10 @@ export class PushRegistration {
     await this.choose({ silent: sound === "none" });
   }
 
-  /** Stores a choice for the service worker. With an `at` of 0, the server is told next, or with the next registration. */
+  /**
+   * Stores a choice for the service worker. If the change sets `at` to 0, the server is told as well: after `afterMs`, or
+   * with the next registration if that fails.
+   */
   private async choose(change: Partial<PushRow>, afterMs = 0): Promise<void> {
     await this.run(async () => this.store({ ...(await this.read()).row, ...change }));
     if (afterMs === 0) await this.keep();

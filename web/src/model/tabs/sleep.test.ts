@@ -155,7 +155,7 @@ describe("a browser of which nobody sees a tab", () => {
     expect(conversation.timeline.get().items).toMatchObject([{ body: "from behind", state: "delivered" }]);
     await house.pass(SLEEP_WITHIN_MS);
     expect(sockets()).toBe(0);
-    // What a hidden tab stores otherwise is shown in the others, and wakes nobody.
+    // A hidden tab stores something that is not to be sent: the others show it, and nobody wakes up.
     second.chat().conversation(BOB).setDraft("begun", null);
     await house.pass(1_000);
     expect([sockets(), conversation.draft.get().text]).toEqual([0, "begun"]);
