@@ -56,3 +56,6 @@ var CompareInTurns = compareInTurns
 
 // CompareTurn is compareTurn.
 var CompareTurn = compareTurn
+
+// WaitCalls waits for the calls to Redis that run in the background.
+func (boxes *Inboxes) WaitCalls(ctx context.Context) { boxes.runner.Wait(ctx) }

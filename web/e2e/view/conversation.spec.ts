@@ -299,6 +299,8 @@ test("copying a message shows that it was copied", async ({ at, context, view })
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: view.url });
   const page = await at("/c/mira.kern");
   const message = articles(page).filter({ hasText: "Shall I bring the bread?" });
+  await expect(message).toBeVisible();
+  await atRest(page); // a row that moves away from the pointer is not under it
   await message.hover();
   await message.getByRole("button", { name: en.common.more }).click();
   await page.getByRole("menuitem", { name: messageText.copy }).click();

@@ -1,6 +1,6 @@
 import { choiceText } from "../../src/text/choices";
 import { messageText } from "../../src/text/messages";
-import { en, expect, test } from "./test";
+import { atRest, en, expect, test } from "./test";
 
 test("a deleted account has no composer and cannot be answered; its history stays", async ({ at }) => {
   const page = await at("/c/jonas", { gone: 1 });
@@ -8,6 +8,7 @@ test("a deleted account has no composer and cannot be answered; its history stay
   await expect(page.getByRole("textbox", { name: /^Write/ })).toHaveCount(0);
   const last = page.getByRole("article").last();
   await expect(last).toBeVisible();
+  await atRest(page); // a row that moves away from the pointer is not under it
   await last.hover();
   await expect(last.getByRole("button", { name: en.common.more })).toBeVisible();
   await expect(last.getByRole("button", { name: en.conversation.reply })).toHaveCount(0);
