@@ -14,7 +14,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -60,16 +59,28 @@ func (c Constants) With(others Constants) Constants {
 	return all
 }
 
-var luaName = regexp.MustCompile(`[A-Za-z_]\w*`)
-
 // replaceIn replaces each name in a text by its value.
 func (c Constants) replaceIn(text string) string {
-	return luaName.ReplaceAllStringFunc(text, func(name string) string {
-		if value, ok := c[name]; ok {
-			return fmt.Sprint(value)
+	var out strings.Builder
+	for i := 0; i < len(text); {
+		end := i
+		for end < len(text) && isNamePart(text[end]) {
+			end++
 		}
-		return name
-	})
+		if value, ok := c[text[i:end]]; ok {
+			fmt.Fprint(&out, value)
+		} else {
+			end = max(end, i+1)
+			out.WriteString(text[i:end])
+		}
+		i = end
+	}
+	return out.String()
+}
+
+// isNamePart reports whether names in Lua may contain b.
+func isNamePart(b byte) bool {
+	return b == '_' || '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
 }
 
 // Load returns a script that consists of the named files in the folder lua, in the given order. Earlier parts define

@@ -123,7 +123,7 @@ func (r *run) goTests(ctx context.Context) (out tally) {
 	}
 	// Many packages wait for their servers, so more packages run at once than there are cores. The format stage has
 	// run vet.
-	args := []string{"test", "-json", "-count=1", "-timeout=8m", "-vet=off", "-p=" + strconv.Itoa(runtime.NumCPU()+2)}
+	args := []string{"test", "-json", "-count=1", "-timeout=15m", "-vet=off", "-p=" + strconv.Itoa(runtime.NumCPU()+2)}
 	if _, ok := r.parts["race"]; !ok {
 		out.add(r.goTest(ctx, env, args, []string{"./..."}))
 		return out
