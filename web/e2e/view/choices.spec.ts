@@ -25,7 +25,7 @@ test("a chat is pinned, muted, marked as unread and archived from its menu, by k
   const openMenu = async (): Promise<void> => {
     await link.focus();
     await page.keyboard.press("Shift+F10");
-    await expect(menu(page).getByRole("menuitem").first()).toBeFocused(); // what is typed before that is lost
+    await expect(menu(page).getByRole("menuitem").first()).toBeFocused(); // keys that are pressed earlier are lost
   };
   await openMenu();
   await expect(menu(page)).toHaveAccessibleName(choiceText.actions("Tomasz Wójcik"));

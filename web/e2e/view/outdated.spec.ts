@@ -6,7 +6,7 @@ import type { Page } from "@playwright/test";
 import { emojiText } from "../../src/text/emoji";
 import { forwardText } from "../../src/text/forward";
 import { messageText } from "../../src/text/messages";
-import { atRest, en, expect, test, type View } from "./test";
+import { en, expect, test, type View } from "./test";
 
 // In one worker, since each one has to build the second version.
 test.describe.configure({ mode: "default" });
@@ -69,11 +69,6 @@ test.describe("without a service worker", () => {
   test("actions on a message whose code could not be loaded say so, and can be repeated", async ({ page, view }) => {
     const bubble = page.getByRole("article").filter({ hasText: "Shall I bring the bread?" }).locator(".bubble");
     const menu = page.getByRole("menu", { name: en.conversation.actions });
-    const press = async (): Promise<void> => {
-      await expect(bubble).toBeVisible();
-      await atRest(page); // a menu closes when its row moves
-      await bubble.click({ button: "right" });
-    };
     const failed = page.getByText(en.common.failed);
     // The browser remembers modules that failed to load, so the button loads the page again.
     const retry = async (): Promise<void> => {
@@ -83,12 +78,12 @@ test.describe("without a service worker", () => {
     };
     await move(view, "touched", true);
     await at(page, view, "/c/mira.kern");
-    await press();
+    await bubble.click({ button: "right" });
     await expect(failed).toBeVisible();
     await expect(menu).toHaveCount(0);
     await move(view, "touched", false);
     await retry();
-    await press();
+    await bubble.click({ button: "right" });
     await expect(menu).toBeVisible();
 
     const dialogs = [
@@ -98,12 +93,12 @@ test.describe("without a service worker", () => {
     for (const [code, action, title] of dialogs) {
       await move(view, code, true);
       await page.reload(); // forgets the last notice
-      await press();
+      await bubble.click({ button: "right" });
       await menu.getByRole("menuitem", { name: action }).click();
       await expect(failed).toBeVisible();
       await move(view, code, false);
       await retry();
-      await press();
+      await bubble.click({ button: "right" });
       await menu.getByRole("menuitem", { name: action }).click();
       await expect(page.getByRole("dialog", { name: title })).toBeVisible();
     }

@@ -140,7 +140,7 @@ test("the server learns the quiet hours with the time zone, and the worker that 
   expect(quiets).toHaveLength(4);
 });
 
-test("if the server refuses a choice because there were too many, it is told again later, and pushes stay on", async () => {
+test("a choice that the server refuses for now is sent again later, and pushes stay on", async () => {
   await registration.turnOn(true);
   states();
   const { before } = house.server.archive;

@@ -25,7 +25,7 @@ const REPEAT_MS = 6 * 24 * 3_600_000;
 /** A browser that refuses is not asked again sooner than this, unless the user wants it. */
 const RETRY_MS = 10 * 60_000;
 
-/** Typing a time changes the quiet hours several times, so the server is told this long after the last change. */
+/** The delay between a change of the quiet hours and the call that sends it: each digit that is typed is a change. */
 const TELL_AFTER_MS = 1_000;
 
 /** How often a test is asked for that the user has not asked for. It shows a notification. */
@@ -217,8 +217,8 @@ export class PushRegistration {
   }
 
   /**
-   * Stores a choice for the service worker. If the change sets `at` to 0, the server is told as well: after `afterMs`, or
-   * with the next registration if that fails.
+   * Stores a choice for the service worker. A change that sets `at` to 0 is also sent to the server, `afterMs` later. If
+   * that fails, the next registration sends it.
    */
   private async choose(change: Partial<PushRow>, afterMs = 0): Promise<void> {
     await this.run(async () => this.store({ ...(await this.read()).row, ...change }));
