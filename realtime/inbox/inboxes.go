@@ -222,6 +222,7 @@ type Counters struct {
 	Asked         counter.Count // questions to the archive
 	Withdrawn     counter.Count // waiting messages removed, and refused to their senders
 	Unaccounted   counter.Count // messages that are missing in their sender's totals, because Redis failed
+	Late          counter.Count // checks of a sender's totals after a message was accounted for late
 	Healed        counter.Count // messages that a sender's totals counted, and that did not wait
 	Appended      counter.Count // events other than messages
 	AppendedAgain counter.Count // repeated appends that found their event in the inbox

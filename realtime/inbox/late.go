@@ -27,6 +27,7 @@ func (boxes *Inboxes) watchLate(ctx context.Context) {
 	for sleep(ctx, interval) {
 		uids := boxes.senders.late.take()
 		for _, uid := range uids {
+			boxes.counters.Late.Add(1)
 			if err := boxes.healLate(ctx, uid); err != nil {
 				boxes.senders.late.put(uid, struct{}{})
 			}

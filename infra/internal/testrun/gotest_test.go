@@ -266,6 +266,29 @@ func TestChromiumReplacesItsShell(t *testing.T) {
 	}
 }
 
+func TestOldFirefoxIsMissing(t *testing.T) {
+	for _, c := range []struct {
+		prints string
+		want   string // in the error; "" if it is found
+	}{
+		{"echo Mozilla Firefox 153.8.0esr", ""},
+		{"echo Mozilla Firefox 160.0", ""},
+		{"echo Mozilla Firefox 140.10.2esr", "is version 140"},
+		{"echo Mozilla Firefox", "no version"},
+		{"exit 1", "--version: exit status 1"},
+	} {
+		program := filepath.Join(t.TempDir(), "firefox")
+		if err := os.WriteFile(program, []byte("#!/bin/sh\n"+c.prints+"\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("FIREFOX", program)
+		_, err := findFirefox(t.Context())
+		if found := err == nil; found != (c.want == "") || (!found && !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: %v, want %q", c.prints, err, c.want)
+		}
+	}
+}
+
 func TestMissingPart(t *testing.T) {
 	t.Setenv("PATH", t.TempDir()) // nothing is installed, and nothing can be
 	t.Setenv("JAVA_HOME", "")

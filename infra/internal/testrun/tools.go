@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/phoenixchat/phoenixchat/infra/emulators"
@@ -48,7 +50,7 @@ var tools = []tool{
 	{name: "chromium-shell", what: "Chromium's headless shell (or $CHROMIUM)", stages: shellStages,
 		apt: "chromium-headless-shell", how: "Install Chromium, or name the program in CHROMIUM.",
 		instead: "chromium", find: findShell},
-	{name: "firefox", what: "Firefox (or $FIREFOX)", stages: engineStages,
+	{name: "firefox", what: "Firefox 153 or later (or $FIREFOX)", stages: engineStages,
 		apt: "firefox-esr", how: "Install Firefox, or name the program in FIREFOX.", find: findFirefox},
 	{name: "webkit", what: "WebKitGTK with its WebDriver (or $WEBKIT)", stages: webkitStages,
 		apt: "webkit2gtk-driver", how: "Install WebKitGTK, or name its WebKitWebDriver in WEBKIT.", find: findWebKit},
@@ -95,11 +97,39 @@ func findShell(ctx context.Context) (string, error) {
 	return inPath("chromium-headless-shell")(ctx)
 }
 
+// findFirefox finds a Firefox that Playwright can drive. It cannot run its own code in older ones if a page forbids eval.
 func findFirefox(ctx context.Context) (string, error) {
-	if path := os.Getenv("FIREFOX"); path != "" {
-		return exec.LookPath(path)
+	names := []string{"firefox-esr", "firefox"}
+	if named := os.Getenv("FIREFOX"); named != "" {
+		names = []string{named}
 	}
-	return inPath("firefox-esr", "firefox")(ctx)
+	path, err := inPath(names...)(ctx)
+	if err != nil {
+		return "", err
+	}
+	return path, atLeast(ctx, path, minFirefox)
+}
+
+// minFirefox is the oldest Firefox that the tests were seen to pass in.
+const minFirefox = 153
+
+// firstNumber matches the main version in what a browser prints for --version.
+var firstNumber = regexp.MustCompile(`\d+`)
+
+// atLeast returns an error if the main version that a browser prints is lower than least.
+func atLeast(ctx context.Context, path string, least int) error {
+	out, err := exec.CommandContext(ctx, path, "--version").Output()
+	if err != nil {
+		return fmt.Errorf("%s --version: %w", path, err)
+	}
+	version, err := strconv.Atoi(string(firstNumber.Find(out)))
+	if err != nil {
+		return fmt.Errorf("%s --version: no version in %q", path, out)
+	}
+	if version < least {
+		return fmt.Errorf("version %d or later; %s is version %d", least, path, version)
+	}
+	return nil
 }
 
 func findWebKit(ctx context.Context) (string, error) {
@@ -123,12 +153,13 @@ func findNode(ctx context.Context) (string, error) {
 	return exec.LookPath("node")
 }
 
-// setup finds the parts that the chosen stages need, and installs missing ones if it may. A part that stays missing is
-// a failure, unless the caller leaves it out.
+// setup finds the parts that the chosen stages need, and installs missing ones if it may. It tries that twice, since
+// apt ignores lists that it could not download, and may then install an old version. A part that stays missing is a
+// failure, unless the caller leaves it out.
 func (r *run) setup(ctx context.Context, chosen []stage) (out tally) {
 	r.parts = map[string]part{}
 	missing := r.findParts(ctx, chosen)
-	if len(missing) > 0 && r.install(ctx, missing) {
+	for attempt := 1; attempt <= 2 && len(missing) > 0 && r.install(ctx, missing); attempt++ {
 		missing = r.findParts(ctx, chosen)
 	}
 	for _, t := range tools {
@@ -197,7 +228,7 @@ func (r *run) install(ctx context.Context, missing map[string]error) bool {
 	if !hasAPT() || os.Geteuid() != 0 {
 		return false
 	}
-	if err := r.apt(ctx, "update", "-qq"); err != nil {
+	if err := r.apt(ctx, "update", "-qq", "-o", "Acquire::Retries=3"); err != nil {
 		r.say("%v", err)
 		return false
 	}
