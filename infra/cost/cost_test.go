@@ -46,8 +46,8 @@ const (
 	maxInside    = 72.0 // calls inside scripts
 )
 
-// What the check of a sender's totals may cost after a message was accounted for late (realtime/inbox/late.go). How many
-// messages are late depends on how busy this machine is, so the limits for a message do not include it.
+// The check of a sender's totals after a message was accounted for late (realtime/inbox/late.go). How many messages are
+// late depends on how busy this machine is, so the limits for a message do not include it.
 const (
 	lateTrips   = 3
 	lateScripts = 2
