@@ -97,7 +97,8 @@ func findShell(ctx context.Context) (string, error) {
 	return inPath("chromium-headless-shell")(ctx)
 }
 
-// findFirefox finds a Firefox that Playwright can drive. It cannot run its own code in older ones if a page forbids eval.
+// findFirefox finds a Firefox that Playwright can drive. In an older one, Playwright cannot run its own code in a page
+// that forbids eval.
 func findFirefox(ctx context.Context) (string, error) {
 	names := []string{"firefox-esr", "firefox"}
 	if named := os.Getenv("FIREFOX"); named != "" {
