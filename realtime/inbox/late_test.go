@@ -84,9 +84,11 @@ func TestLateAccountIsHealed(t *testing.T) {
 					n := s.Counters().Compared.Load()
 					testwait.Until(t, "three intervals pass", func() bool { return s.Counters().Compared.Load() > n+3 })
 					same(t, "healed", healed(), 0)
+					same(t, "checks", s.Counters().Late.Load(), 0)
 					return
 				}
 				testwait.Until(t, "the totals are healed", func() bool { return !has(field) && healed() == 1 })
+				same(t, "whether a check was counted", s.Counters().Late.Load() > 0, true)
 				same(t, "whether the other message waits", has("cat/"+waits.ID), true)
 				totals, fields := s.totals(t, "ann")
 				same(t, "totals", totals, fields)
