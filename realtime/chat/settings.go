@@ -16,7 +16,7 @@ type Setting struct {
 
 // Choice is the content of a setting, and its place in time.
 type Choice struct {
-	Value Micros `json:"value"` // 0: off, 1: on; of SettingMute the time until which it is on
+	Value Micros `json:"value"` // 0: off, 1: on; of SettingMute the time until which it is on, of SettingRemove see there
 	At    Micros `json:"at"`    // of the choice, by the server's time
 	ID    string `json:"id"`    // UUIDv7
 }
@@ -31,6 +31,13 @@ const (
 	SettingArchive SettingKind = "archive" // it is not in the list, but among the archived ones
 	SettingUnread  SettingKind = "unread"  // it is marked as unread, without regard to its messages
 	SettingStar    SettingKind = "star"    // the message is among the starred ones
+
+	// SettingAccept accepts the message request of a stranger: the user has answered, as if they had written. It cannot be
+	// taken back.
+	SettingAccept SettingKind = "accept"
+	// SettingRemove removes a message request from the user's list. Value is the At up to which messages were removed: a
+	// later one brings the request back. It is no answer.
+	SettingRemove SettingKind = "remove"
 )
 
 // MutedAlways is the Value of a mute without an end.
@@ -54,6 +61,10 @@ func (s Setting) Check(uid string, now time.Time) error {
 		valid = valid && (s.Value == 0 || s.Value == 1)
 	case SettingMute:
 		valid = valid && s.Value >= 0 && s.Value <= MutedAlways
+	case SettingAccept:
+		valid = valid && s.Value == 1
+	case SettingRemove: // messages that may come later stay
+		valid = valid && s.Value >= 0 && s.Value <= s.At+Micros(MaxAhead.Microseconds())
 	case SettingStar:
 		_, from, ok := ParseKey(s.Message)
 		_, err := Other(s.Conversation, from)

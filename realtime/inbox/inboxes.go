@@ -107,7 +107,8 @@ type Gates interface {
 
 // Archive knows the messages that were saved. gatefirestore.Archive implements it.
 type Archive interface {
-	// Writers returns the members of a conversation of whom a message was saved.
+	// Writers returns the members of a conversation of whom a message was saved, and those who have accepted the request
+	// of such a member.
 	Writers(ctx context.Context, conversation string) ([]string, error)
 }
 

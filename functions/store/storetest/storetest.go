@@ -59,6 +59,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"concurrent saves", testConcurrentSaves},
 		{"save much", testSaveMuch},
 		{"writers", testWriters},
+		{"members who have accepted", testAccepted},
 		{"history pages", testHistory},
 		{"conversations", testConversations},
 		{"unread", testUnread},

@@ -1,12 +1,13 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
 // disabled and push (bool), valid_after (microseconds or a timestamp), limited_until (microseconds), ended and
 // signed_out (arrays of microseconds) and blocked (array of uids), and who has written to whom from conversations/{id},
-// with the field writers (array of uids). A user without a document does not exist.
+// with the fields writers and accepted (arrays of uids). A user without a document does not exist.
 package gatefirestore
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -44,7 +45,7 @@ type Archive struct{ client *firestore.Client }
 // NewArchive returns an Archive that uses client. The caller closes the client.
 func NewArchive(client *firestore.Client) *Archive { return &Archive{client} }
 
-// Writers implements inbox.Archive.
+// Writers implements inbox.Archive. It is store.Writers of the functions.
 func (a *Archive) Writers(ctx context.Context, conversation string) ([]string, error) {
 	if _, _, err := chat.Members(conversation); err != nil {
 		return nil, err
@@ -56,7 +57,15 @@ func (a *Archive) Writers(ctx context.Context, conversation string) ([]string, e
 	if err != nil {
 		return nil, fmt.Errorf("read conversations/%s: %w", conversation, err)
 	}
-	return texts(doc.Data()["writers"]), nil
+	wrote := texts(doc.Data()["writers"])
+	writers := slices.Clone(wrote)
+	for _, uid := range texts(doc.Data()["accepted"]) {
+		if other, err := chat.Other(conversation, uid); err == nil && slices.Contains(wrote, other) &&
+			!slices.Contains(writers, uid) {
+			writers = append(writers, uid)
+		}
+	}
+	return writers, nil
 }
 
 // texts returns the strings in an array.

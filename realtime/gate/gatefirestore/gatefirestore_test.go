@@ -67,11 +67,18 @@ func TestAgainstTheEmulator(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %+v", uid, got, err, want)
 		}
 	}
-	if _, err := client.Collection("conversations").Doc("ann~ben").Set(t.Context(), map[string]any{
-		"writers": []any{"ben", int64(1)}}); err != nil {
-		t.Fatal(err)
+	for conversation, data := range map[string]map[string]any{
+		"ann~ben": {"writers": []any{"ben", int64(1)}},
+		"ann~dan": {"writers": []any{"dan"}, "accepted": []any{"ann", "dan", "eve"}},
+		"ann~eve": {"accepted": []any{"ann"}}, // nobody has written
+	} {
+		if _, err := client.Collection("conversations").Doc(conversation).Set(t.Context(), data); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for conversation, want := range map[string]string{"ann~ben": "[ben]", "ann~cat": "[]"} {
+	for conversation, want := range map[string]string{
+		"ann~ben": "[ben]", "ann~cat": "[]", "ann~dan": "[dan ann]", "ann~eve": "[]",
+	} {
 		got, err := NewArchive(client).Writers(t.Context(), conversation)
 		if err != nil || fmt.Sprint(got) != want {
 			t.Errorf("writers of %s: %v, %v; want %s", conversation, got, err, want)
