@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,8 +20,12 @@ type listedConversation struct {
 	Preview store.Preview          `json:"preview"`
 	Unread  int                    `json:"unread"`
 	Read    map[string]chat.Micros `json:"read"`
+	// Answered says whether the member has ever written here, or has accepted the other one's request.
+	Answered bool `json:"answered"`
 	// Settings are those of the member. Admins do not see them.
 	Settings store.Settings `json:"settings,omitempty"`
+
+	writers []string // see store.Conversation
 }
 
 // listConversations lists the caller's conversations, newest first, or those that are pinned.
@@ -47,7 +52,7 @@ func (a *API) listConversations(ctx context.Context, r *request) (*response, err
 	if err != nil {
 		return nil, err
 	}
-	addSettings(page, choices)
+	forMember(page, choices)
 	return ok(map[string]any{"conversations": page, "next": next}), nil
 }
 
@@ -110,7 +115,7 @@ func (a *API) withMembers(ctx context.Context, viewer, uid string,
 			c.Read = map[string]chat.Micros{}
 		}
 		page[i] = listedConversation{ID: c.ID, With: with, LastAt: c.LastAt, Preview: c.Preview, Unread: c.Unread,
-			Read: c.Read}
+			Read: c.Read, Answered: slices.Contains(c.Writers, uid), writers: c.Writers}
 	}
 	return page, nil
 }

@@ -238,7 +238,7 @@ func (e *exporter) run(ctx context.Context, u store.User, devices []device) erro
 		if err != nil {
 			return err
 		}
-		addSettings(page, choices)
+		forMember(page, choices)
 		for _, c := range page {
 			if !first {
 				e.text(",")

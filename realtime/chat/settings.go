@@ -3,6 +3,8 @@ package chat
 import (
 	"errors"
 	"time"
+
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 // Setting is a choice of one user about a conversation or a message, which applies on all of the user's devices. Nobody
@@ -45,6 +47,10 @@ const MutedAlways = Micros(1<<53 - 1)
 
 // ErrSettingInvalid reports a setting that no client of ours sends.
 var ErrSettingInvalid = errors.New("the setting has an unknown kind, or a value or a message that its kind cannot have")
+
+// ErrRequestUnknown reports that a user accepts the request of somebody who has never written to them.
+var ErrRequestUnknown = problem.New(problem.NotFound, "request_unknown",
+	"There is no request that you could accept. Reload the page.")
 
 // Check returns why uid cannot make the setting at the time now: an error of Other, ErrIDInvalid, ErrSettingInvalid, or
 // one of the errors of a message's At.

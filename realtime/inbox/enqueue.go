@@ -37,7 +37,8 @@ func (boxes *Inboxes) EnqueueToKnown(ctx context.Context, i Item, device string)
 // and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
 // harmless: if only the second step has failed, this instance repeats only that step, which adds no second event.
 //
-// If a message is queued and nobody looks at a device of its recipient, Options.Away is called.
+// If a message is queued and nobody looks at a device of its recipient, Options.Away is called. Options.Away checks
+// whether the recipient has written to the sender.
 //
 // With Options.ReplicaWait, EnqueueItem returns without an error only after a replica has the item too.
 func (boxes *Inboxes) EnqueueItem(ctx context.Context, i Item, device string) (chat.Micros, error) {
@@ -114,8 +115,14 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 		}
 		r := newReply(v, 2)
 		result := r.str(0)
-		if result == "queued" && len(r.list) > 2 && r.list[2] == "away" && boxes.opts.Away != nil {
-			boxes.opts.Away(*i.Message)
+		if result == "queued" && len(r.list) > 2 && boxes.opts.Away != nil {
+			switch r.list[2] {
+			case "away":
+				boxes.senders.learn(to, from) // so that nobody asks Redis
+				boxes.opts.Away(*i.Message)
+			case "asked":
+				boxes.opts.Away(*i.Message)
+			}
 		}
 		if c.Replicate && results[0].Replicas == 0 && (result == "queued" || result == "again") {
 			// It stays in the inbox, and the sender does not see it as sent. The repeated send waits again.

@@ -126,7 +126,8 @@ type Options struct {
 	Limits  Limits
 
 	// Away is called for each message that was queued for a user with a device registered for push, while nobody looked at
-	// any of the user's devices. It must not block. nil: nobody is notified.
+	// any of the user's devices. It must check with HasWritten that the user has written to the sender: nobody is notified
+	// of the request of a stranger. It must not block. nil: nobody is notified.
 	Away func(chat.Message)
 
 	// ReplicaWait is how long a send waits until a replica of Redis has the message. If none has it by then, the send is

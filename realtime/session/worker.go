@@ -250,14 +250,19 @@ func (s *session) gateOf(uid string) (g gate.Gate, err error) {
 	return g, err
 }
 
-// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. A hint that
-// cannot be published is dropped.
+// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. Somebody to
+// whom the user has never written gets none: it would show that the user reads their request. A hint that cannot be
+// published is dropped.
 func (s *session) publishTyping(to string) {
 	if s.blocks(to) {
 		return
 	}
 	g, err := s.gateOf(to)
+	answered := false
 	if err == nil && !g.Blocks(s.uid) {
+		answered, err = s.deps.Inboxes.HasAnswered(s.ctx, s.uid, to)
+	}
+	if err == nil && answered {
 		var data []byte
 		if data, err = wire.Encode(wire.Typing{From: s.uid}); err == nil {
 			err = s.deps.Inboxes.PublishHint(s.ctx, to, data)
@@ -338,8 +343,9 @@ func (s *session) applyReadMarks(retry bool) {
 }
 
 // applyReadMark passes one read mark to the settler. It ignores a mark in a conversation in which the other user has
-// not written to the reader, so that nobody can put events into the inbox of a stranger, and a mark between users of
-// whom one has blocked the other. The client does not learn which it was. An error calls for another attempt.
+// not written to the reader, so that nobody can put events into the inbox of a stranger; in which the reader has not
+// answered the other user, who must not learn that their request was read; and a mark between users of whom one has
+// blocked the other. The client does not learn which it was. An error calls for another attempt.
 func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 	other, err := chat.Other(conversation, s.uid)
 	if err != nil {
@@ -352,7 +358,9 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 		case errors.Is(err, problem.ErrUnavailable):
 			return err
 		case err == nil && !g.Blocks(s.uid):
-			allowed, err = s.deps.Inboxes.HasWritten(s.workCtx, other, s.uid)
+			if allowed, err = s.deps.Inboxes.HasWritten(s.workCtx, other, s.uid); allowed {
+				allowed, err = s.deps.Inboxes.HasAnswered(s.workCtx, s.uid, other)
+			}
 			if errors.Is(err, problem.ErrUnavailable) {
 				return err
 			}

@@ -1,7 +1,8 @@
 -- enqueue puts a message into its recipient's inbox, once. It returns {result, accepted_at}, where result is one of
 -- queued, again (with the time of the first send), id_reused, no_gate, unknown, unavailable, held, full, stranger.
 -- Unless the result is queued, it creates nothing. After queued comes 'away' if the recipient should be notified of the
--- message: a device is registered for push, and nobody looks at any.
+-- message: a device is registered for push, nobody looks at any, and the recipient has written to the sender. It is
+-- 'asked' if peers does not know of the latter.
 local gate_key     = KEYS[6]          -- hash: exists, disabled, push ("1" or "0"), blocked (JSON array of uids)
 local presence_key = KEYS[7]          -- sorted set: instance -> when its lease expires, ms, and 0.5 more if one looks
 local from         = ARGV[4]          -- sender
@@ -74,6 +75,11 @@ local function limit()
     return 'stranger'
   end
 end
+-- away returns whether the recipient should be notified, as the script returns it.
+local function away()
+  if not push or looks() then return '' end
+  return tonumber(redis.call('HGET', peers_key, from) or 0) % 2 == 1 and 'away' or 'asked'
+end
 local exceeded = limit()
 if exceeded and forget_marked() then
   exceeded = limit()
@@ -85,4 +91,4 @@ queue(field, event, digest .. ' ' .. accepted_at .. ' ' .. #event .. ' ' .. at)
 if first then know(from, 2) end
 trim_sometimes()
 commit(true)
-return {'queued', accepted_at, push and not looks() and 'away' or ''}
+return {'queued', accepted_at, away()}
