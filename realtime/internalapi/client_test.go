@@ -68,6 +68,24 @@ func TestCorrectedIsSplit(t *testing.T) {
 	}
 }
 
+// A request that cannot be accepted is the only refusal that a caller can tell from an outage.
+func TestUnknownRequest(t *testing.T) {
+	for answer, want := range map[string]error{
+		`{"code":"request_unknown"}`: chat.ErrRequestUnknown, `{"code":"not_found"}`: problem.ErrUnavailable,
+		"404 page not found": problem.ErrUnavailable, "": problem.ErrUnavailable,
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, answer)
+		}))
+		t.Cleanup(srv.Close)
+		c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL, Tokens: tokens{}})
+		if err := c.Set(t.Context(), internalapi.Setting{}); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", answer, err, want)
+		}
+	}
+}
+
 func TestClient(t *testing.T) {
 	type seen struct {
 		method, path, auth string
