@@ -99,7 +99,7 @@ func (a *API) pinnedConversations(ctx context.Context, viewer, uid string,
 }
 
 // forMember makes conversations what their member sees, also one who is an admin: with the member's settings, and
-// without a read mark of somebody who has not answered. (realtime/ drops such marks, but did not always.)
+// without the read mark of somebody who has not answered the member.
 func forMember(list []listedConversation, c store.Choices) {
 	for i, l := range list {
 		list[i].Settings = c.Conversations[l.ID]

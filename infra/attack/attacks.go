@@ -63,6 +63,8 @@ var attacks = []attack{
 	{name: "export-flood", limit: "3 exports", run: exportFlood},
 	{name: "profile-flood", limit: "20 changes", run: profileFlood},
 	{name: "blocked", limit: "no frame and no page, in both directions", run: blocked},
+	{name: "request", limit: "no trace of a stranger who reads it", run: requestLeaks},
+	{name: "accept-strangers", limit: "20 new people", run: acceptStrangers},
 	{name: "presence-scrape", limit: "300 people an hour", run: presenceScrape},
 	{name: "directory-scrape", limit: "1,000 people", run: directoryScrape},
 	{name: "renames", limit: "2 new usernames", run: renames},

@@ -25,7 +25,7 @@ type Counters struct {
 	RateLimited   counter.Count // frames refused for their rate
 	Stalled       counter.Count // times that a socket was not read because its queue of sends was full
 	UnknownUIDs   counter.Count // frames refused because the user has named too many users who do not exist
-	MarksDropped  counter.Count // read marks where not both have written, or across a block
+	MarksDropped  counter.Count // read marks beside a user who has not written to the reader, or across a block
 	WatchRefused  counter.Count // people whose presence was not reported because the user watches too many
 	WindowFull    counter.Count // times that a socket reached 256 unacknowledged messages
 	ReadFailed    counter.Count // reads of a stream that failed and were retried

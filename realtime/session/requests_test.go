@@ -104,6 +104,21 @@ func (s *requestScene) act() {
 	testwait.Advance(5 * time.Second)
 }
 
+// readEvents returns the read events among events.
+func readEvents(t *testing.T, events []wire.EventFrame) (list []wire.ReadEvent) {
+	t.Helper()
+	for _, f := range events {
+		e, err := wire.DecodeEvent(f.Event)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, ok := e.(wire.ReadEvent); ok {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 // noticed returns what alice got since the last call, and how many pushes bob got.
 func (s *requestScene) noticed() (got struct{ typing, read, online, offline, sent, notified int }) {
 	for {
@@ -157,8 +172,13 @@ func TestRequest(t *testing.T) {
 				if got := s.noticed(); got.typing+got.read+got.online+got.offline+got.notified != 0 || got.sent != 1 {
 					t.Errorf("a request: %+v", got)
 				}
-				if reads := s.rig.Published.Reads(t); len(reads) != 0 {
-					t.Errorf("a request: saved %+v", reads)
+				if reads := s.rig.Published.Reads(t); len(reads) != 1 {
+					t.Errorf("a request: saved %+v, want the mark, for bob's own devices", reads)
+				}
+				another, _, events := s.in.Hello(t, bob, "")
+				another.Close()
+				if own := readEvents(t, events); len(own) != 1 || own[0].By != bob {
+					t.Errorf("a request: another device of bob got %+v", own)
 				}
 				answer(s)
 				s.seen(name, wire.Presence{User: bob, Online: true})

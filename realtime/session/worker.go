@@ -343,15 +343,15 @@ func (s *session) applyReadMarks(retry bool) {
 }
 
 // applyReadMark passes one read mark to the settler. It ignores a mark in a conversation in which the other user has
-// not written to the reader, so that nobody can put events into the inbox of a stranger; in which the reader has not
-// answered the other user, who must not learn that their request was read; and a mark between users of whom one has
-// blocked the other. The client does not learn which it was. An error calls for another attempt.
+// not written to the reader, so that nobody can put events into the inbox of a stranger, and a mark between users of
+// whom one has blocked the other. The client does not learn which it was. If the reader has not answered the other user,
+// only the reader's own devices get the mark. An error calls for another attempt.
 func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 	other, err := chat.Other(conversation, s.uid)
 	if err != nil {
 		return nil // cannot happen: the reader has checked it
 	}
-	allowed := false
+	allowed, answered := false, false
 	if !s.blocks(other) {
 		g, err := s.gateOf(other)
 		switch {
@@ -359,7 +359,7 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 			return err
 		case err == nil && !g.Blocks(s.uid):
 			if allowed, err = s.deps.Inboxes.HasWritten(s.workCtx, other, s.uid); allowed {
-				allowed, err = s.deps.Inboxes.HasAnswered(s.workCtx, s.uid, other)
+				answered, err = s.deps.Inboxes.HasAnswered(s.workCtx, s.uid, other)
 			}
 			if errors.Is(err, problem.ErrUnavailable) {
 				return err
@@ -370,5 +370,9 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 		s.counters.MarksDropped.Add(1)
 		return nil
 	}
-	return s.window.Read(delivery.Read{Conversation: conversation, By: s.uid, At: at})
+	r := delivery.Read{Conversation: conversation, By: s.uid, At: at}
+	if !answered {
+		return s.window.ReadPrivately(r)
+	}
+	return s.window.Read(r)
 }
