@@ -31,11 +31,17 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 			kind, from = e.Type, e.Conversation
 			if m.credible(e.Type == wire.EventSent, e.ID, e.Conversation, e.From, e.To) {
 				done = m.keepEvent(d, now, e)
+				if e.Type == wire.EventSent {
+					m.answered(d, now, e.Conversation)
+				}
 			}
 		case wire.ChangeEvent:
 			kind, from = e.Type, e.Conversation
 			if m.credible(e.Type == wire.EventChanged, e.ID, e.Conversation, e.From, e.To) {
 				done = m.keepChange(d, now, e)
+				if e.Type == wire.EventChanged {
+					m.answered(d, now, e.Conversation)
+				}
 			}
 		case wire.DeliveredEvent:
 			r := receipt{state: Delivered, at: e.DeliveredAt}
@@ -154,6 +160,9 @@ func (m *machine) keepSaved(d *durable, msg chat.Message, sum chat.Changes, from
 	}
 	k.heard = time.Time{}
 	m.raiseState(d, k, Delivered, "")
+	if msg.From == m.store.uid {
+		d.conv(msg.Conversation).answered = true
+	}
 	m.fold(d, rowOf(msg), sum)
 	m.finishFetched(d, k)
 }
@@ -262,6 +271,20 @@ func (m *machine) applyReadMark(d *durable, now time.Time, conv, by string, at c
 	}
 	if !now.IsZero() && !c.hasMessageAt(at) {
 		m.addBackfill(d, now, backfill{conversation: conv, at: at})
+	}
+}
+
+// answered records that the user has written in a conversation. The other user has not got the read mark so far, so it
+// counts as unsent again.
+func (m *machine) answered(d *durable, now time.Time, conv string) {
+	c := d.conv(conv)
+	if c.answered {
+		return
+	}
+	c.answered = true
+	if at := max(c.unsent, c.read[m.store.uid]); at > 0 {
+		c.unsent = at
+		m.readAt = now
 	}
 }
 
