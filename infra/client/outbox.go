@@ -186,7 +186,7 @@ func (m *machine) sent(now time.Time, f wire.Sent) {
 		m.accepted(d, row, f.AcceptedAt, Sent, "")
 		delete(m.holds, row.conversation)
 		if row.conversation != "" {
-			m.answered(d, now, row.conversation)
+			m.answered(d, now, row.conversation, false)
 		}
 	})
 	m.dequeue(row)

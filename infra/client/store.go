@@ -151,7 +151,7 @@ type conversation struct {
 	read   map[string]chat.Micros // read marks by uid
 	unsent chat.Micros            // own read mark that no read event has confirmed; 0 if there is none
 
-	// The user has written here. Before that, the other user gets no read mark.
+	// A message of the user was delivered here. Before the user has written, the other user gets no read mark.
 	answered bool
 }
 
