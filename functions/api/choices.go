@@ -91,7 +91,12 @@ func starsOf(c store.Choices) []star {
 // pinnedConversations lists the conversations that uid has pinned, in no particular order, as conversationsFor does.
 func (a *API) pinnedConversations(ctx context.Context, viewer, uid string,
 	c store.Choices) ([]listedConversation, error) {
-	list, err := a.deps.Store.ListedByID(ctx, uid, c.Pinned())
+	return a.conversationsByID(ctx, viewer, uid, c.Pinned())
+}
+
+// conversationsByID lists those of some conversations of uid that have messages, as conversationsFor does.
+func (a *API) conversationsByID(ctx context.Context, viewer, uid string, ids []string) ([]listedConversation, error) {
+	list, err := a.deps.Store.ListedByID(ctx, uid, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -28,11 +28,19 @@ type listedConversation struct {
 	writers []string // see store.Conversation
 }
 
-// listConversations lists the caller's conversations, newest first, or those that are pinned.
+// maxByID is the number of conversations that a call may name.
+const maxByID = store.MaxPinned
+
+// listConversations lists the caller's conversations, newest first, or those that are pinned or named. A device that has
+// not loaded the whole list asks for one before it says that its other member is a stranger.
 func (a *API) listConversations(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
 		return nil, err
+	}
+	ids := r.query["id"]
+	if len(ids) > maxByID {
+		return nil, fieldProblem("id", "Name at most 20 conversations.")
 	}
 	viewer := r.user.UID
 	if r.seesAll() {
@@ -44,9 +52,12 @@ func (a *API) listConversations(ctx context.Context, r *request) (*response, err
 	}
 	var page []listedConversation
 	next := ""
-	if r.query.Get("pinned") == "true" {
+	switch {
+	case len(ids) > 0:
+		page, err = a.conversationsByID(ctx, viewer, r.user.UID, ids)
+	case r.query.Get("pinned") == "true":
 		page, err = a.pinnedConversations(ctx, viewer, r.user.UID, choices)
-	} else {
+	default:
 		page, next, err = a.conversationsFor(ctx, viewer, r.user.UID, r.query.Get("cursor"), limit)
 	}
 	if err != nil {

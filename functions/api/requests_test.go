@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -118,6 +119,31 @@ func TestRequests(t *testing.T) {
 	if row := s.requestRow("/conversations", s.token("cyd")); len(none.Conversations) != 0 || !*row.Answered {
 		t.Errorf("accepted before it was saved: %+v, then %+v", none, row)
 	}
+}
+
+// Conversations are listed by their ids, without those that nobody has written in, and without those of others.
+func TestConversationsByID(t *testing.T) {
+	s := newSystem(t)
+	for _, name := range []string{"ada", "bob", "eve"} {
+		s.user(name)
+	}
+	s.save("bob", "ada", "hello")
+	s.save("eve", "ada", "hello")
+	s.save("bob", "eve", "hello")
+	row := s.requestRow("/conversations?id=ada~bob&id=ada~nobody", s.token("ada"))
+	if row.ID != "ada~bob" || *row.Answered {
+		t.Errorf("%+v", row)
+	}
+	var page struct{ Next string }
+	s.call("GET", "/conversations?id=ada~bob&id=ada~eve&limit=1", s.token("ada"), nil).must(200, &page)
+	if page.Next != "" {
+		t.Errorf("next: %q", page.Next)
+	}
+	many := strings.Repeat("&id=ada~bob", 21)
+	s.call("GET", "/conversations?"+many[1:], s.token("ada"), nil).refused(422, "invalid_fields")
+	s.call("GET", "/conversations?id=bob~eve", s.token("ada"), nil).refused(403, "forbidden")
+	s.call("GET", "/conversations?id=ada", s.token("ada"), nil).refused(422, "conversation_invalid")
+	s.call("GET", "/conversations?id=", s.token("ada"), nil).refused(422, "conversation_invalid")
 }
 
 // An acceptance writes twice, and costs two calls.
