@@ -28,8 +28,8 @@
 // is registered for push, nobody looks at any, and the recipient has ever answered the sender, package away publishes an
 // event, and the function notify sends a push.
 //
-// Read marks take the same way, but those in the request of a stranger go only to the reader's own devices. Typing and presence (package presence) are hints: they are published, and never stored.
-// The functions call the /internal/ routes of any one instance (package internalapi) when a user was disabled or
+// Read marks take the same way, but some, such as those in the request of a stranger, go only to the reader's own
+// devices. Typing and presence (package presence) are hints: they are published, and never stored. The functions call the /internal/ routes of any one instance (package internalapi) when a user was disabled or
 // deleted; the change applies on all instances. persist calls one when devices may show another content than the
 // archive.
 //

@@ -25,7 +25,8 @@ type listedConversation struct {
 	// Settings are those of the member. Admins do not see them.
 	Settings store.Settings `json:"settings,omitempty"`
 
-	writers []string // see store.Conversation
+	writers []string     // see store.Conversation
+	ofOther chat.Privacy // of With
 }
 
 // maxByID is the number of conversations that a call may name.
@@ -63,7 +64,7 @@ func (a *API) listConversations(ctx context.Context, r *request) (*response, err
 	if err != nil {
 		return nil, err
 	}
-	forMember(page, choices)
+	forMember(page, r.user, choices)
 	return ok(map[string]any{"conversations": page, "next": next}), nil
 }
 
@@ -126,7 +127,7 @@ func (a *API) withMembers(ctx context.Context, viewer, uid string,
 			c.Read = map[string]chat.Micros{}
 		}
 		page[i] = listedConversation{ID: c.ID, With: with, LastAt: c.LastAt, Preview: c.Preview, Unread: c.Unread,
-			Read: c.Read, Answered: slices.Contains(c.Writers, uid), writers: c.Writers}
+			Read: c.Read, Answered: slices.Contains(c.Writers, uid), writers: c.Writers, ofOther: users[others[i]].Privacy}
 	}
 	return page, nil
 }

@@ -32,9 +32,9 @@ func (boxes *Inboxes) EnqueueToKnown(ctx context.Context, i Item, device string)
 // passed CheckSend. EnqueueItem sets its AcceptedAt and returns it.
 //
 // As long as an item waits, a repeated send with the same content gets the first answer again, whatever limits are
-// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown
-// and ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits,
-// and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
+// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown,
+// ErrRecipientUnavailable and ErrWritersLimited (according to the recipient's gate, which the same script reads), the
+// errors of Limits, and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
 // harmless: if only the second step has failed, this instance repeats only that step, which adds no second event.
 //
 // If a message is queued and nobody looks at a device of its recipient, Options.Away is called. Options.Away checks
@@ -106,7 +106,7 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 		flag(held != nil), flag(!boxes.senders.hasWritten(from, to)))
 	c.Keys = append(c.Keys, gateKey(to), presenceKey(to))
 	c.Replicate = boxes.opts.ReplicaWait > 0
-	filled, answered := false, false
+	filled, answered := false, false // answered: the archive has said so, and Redis was told
 	for {
 		results := boxes.runWithDevices(ctx, c, from, device)
 		v, err := results[0].Value, results[0].Err
@@ -148,6 +148,19 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 			}
 			filled = true
 			continue
+		case "known":
+			// As for a stranger. The refusal would be final, so it must not stand for want of an answer.
+			if !answered {
+				if answered, err = boxes.hasAnswered(ctx, from, to); err != nil {
+					return 0, false, err
+				}
+				if answered {
+					continue
+				}
+			}
+			boxes.counters.Refused.Add(1)
+			boxes.counters.Unknown.Add(1)
+			return 0, false, ErrWritersLimited
 		case "stranger":
 			// The recipient may have answered before Redis was wiped, or a moment ago.
 			if !answered {

@@ -58,13 +58,15 @@ type Gate struct {
 
 	// LimitedUntil is the time until which the user may not write to new people; 0: they may.
 	LimitedUntil chat.Micros `json:"limited_until,omitempty"`
+
+	Privacy chat.Privacy `json:"privacy,omitzero"`
 }
 
 // Equal reports whether g and o are the same gate.
 func (g Gate) Equal(o Gate) bool {
 	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter &&
 		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.SignedOut, o.SignedOut) && slices.Equal(g.Blocked, o.Blocked) &&
-		g.Push == o.Push && g.LimitedUntil == o.LimitedUntil
+		g.Push == o.Push && g.LimitedUntil == o.LimitedUntil && g.Privacy == o.Privacy
 }
 
 // Check reports a uid that is not valid.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
+	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/script"
 )
 
@@ -149,14 +150,15 @@ func (p *Presence) subscribeTopics(ctx context.Context, topics []*topic) error {
 // arguments of the script, and notices is the number of notices that had arrived when the look-up began.
 func (t *topic) applyLookUp(ctx context.Context, v any, watchers []any, notices int) error {
 	list, _ := v.([]any)
-	if len(list) != 5 {
+	if len(list) != 6 {
 		return nil // the look-up failed; refreshDueTopics repeats it soon
 	}
 	online, _ := list[0].(int64)
 	left, _ := list[1].(int64)
 	seen, _ := list[2].(string)
-	gate, _ := list[3].(string)
-	values, _ := list[4].([]any)
+	blockedJSON, _ := list[3].(string)
+	privacy, _ := list[4].(string)
+	values, _ := list[5].([]any)
 	if len(values) != len(watchers) {
 		return fmt.Errorf("presence: %d values of %d watchers", len(values), len(watchers))
 	}
@@ -176,10 +178,10 @@ func (t *topic) applyLookUp(ctx context.Context, v any, watchers []any, notices 
 	profileDue := t.profileDue
 	t.presence.mu.Unlock()
 	var blocked []string
-	gateKnown := true
+	audience, gateKnown := gate.ParsePrivacy(privacy).LastSeen, true
 	switch {
-	case gate != "":
-		if err := json.Unmarshal([]byte(gate), &blocked); err != nil {
+	case blockedJSON != "":
+		if err := json.Unmarshal([]byte(blockedJSON), &blocked); err != nil {
 			return fmt.Errorf("presence: decode the gate of %s: %w", t.uid, err)
 		}
 	case s.Online || s.LastSeen != 0 || profileDue:
@@ -187,18 +189,18 @@ func (t *topic) applyLookUp(ctx context.Context, v any, watchers []any, notices 
 		if err != nil {
 			return err
 		}
-		blocked = g.Blocked
+		blocked, audience = g.Blocked, g.Privacy.LastSeen
 	default:
 		gateKnown = false
 	}
-	t.applyState(s, blocked, peers, gateKnown, next, notices)
+	t.applyState(s, blocked, audience, peers, gateKnown, next, notices)
 	return nil
 }
 
 // applyState stores a state, unless it is out of date, and plans the next look-up. peers has what was looked up of some
 // watchers.
-func (t *topic) applyState(s State, blocked []string, peers map[string]string, gateKnown bool, next time.Duration,
-	notices int) {
+func (t *topic) applyState(s State, blocked []string, audience chat.Audience, peers map[string]string, gateKnown bool,
+	next time.Duration, notices int) {
 	t.presence.mu.Lock()
 	defer t.presence.mu.Unlock()
 	if notices != t.notices {
@@ -214,7 +216,7 @@ func (t *topic) applyState(s State, blocked []string, peers map[string]string, g
 			all[w.uid] = v
 		}
 	}
-	t.setState(s, blocked, all)
+	t.setState(s, blocked, audience, all)
 	if t.profileDue && gateKnown {
 		t.notifyProfile()
 	}

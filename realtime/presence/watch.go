@@ -28,7 +28,8 @@ type topic struct {
 	unsubscribe func() // nil until the subscription is confirmed
 	known       bool
 	state       State
-	blocked     []string // whom the user had blocked at the last look-up; current if gateKnown
+	blocked     []string      // whom the user had blocked at the last look-up; current if gateKnown
+	audience    chat.Audience // likewise: who sees the presence
 	gateKnown   bool
 	peers       map[string]string // by uid of a watcher: what peers:{uid} holds; missing: not looked up. Never changed
 	profileDue  bool              // the profile has changed; watchers are notified when it is known whom the user has blocked
@@ -36,15 +37,31 @@ type topic struct {
 	notices     int               // number received; a look-up that began before the last one is out of date
 }
 
-// onlyWatcherWrote is the value in peers of a watcher whose request the watched user has not answered.
-const onlyWatcherWrote = "2"
+// Values in peers of a watcher. Others are those of strangers.
+const (
+	userWrote   = "1"
+	watcherOnly = "2" // has written, and was not answered
+	bothWrote   = "3"
+)
 
 // shownTo returns the state that w may see, and whether that is the real one. presence.mu is held.
 func (t *topic) shownTo(w *Watcher) (s State, real bool) {
-	if t.isBlocked(w) || !t.isKnownTo(w) || t.peers[w.uid] == onlyWatcherWrote {
+	if t.isBlocked(w) || !t.isKnownTo(w) || !t.admits(t.peers[w.uid]) {
 		return State{User: t.uid}, false
 	}
 	return t.state, true
+}
+
+// admits reports whether a watcher with a value in peers may see the presence, if nobody has blocked the other.
+func (t *topic) admits(peer string) bool {
+	switch t.audience {
+	case chat.Everyone:
+		return peer != watcherOnly
+	case chat.Chats:
+		return peer == userWrote || peer == bothWrote
+	default:
+		return false
+	}
 }
 
 // isBlocked reports whether the users of t and w have blocked each other. presence.mu is held.
@@ -300,7 +317,7 @@ func (t *topic) Receive(payload string) {
 		t.notices++
 		after := time.Duration(0) // look up who may see it
 		if t.gateKnown {
-			t.setState(State{User: t.uid, Online: true}, t.blocked, t.peers)
+			t.setState(State{User: t.uid, Online: true}, t.blocked, t.audience, t.peers)
 			after = t.presence.opts.tuning.Expire
 		}
 		t.presence.mu.Unlock()
@@ -343,12 +360,12 @@ func (t *topic) scheduleCheck(d time.Duration) {
 	t.presence.replanChecks()
 }
 
-// setState stores a state, whom the user has blocked, and what peers holds of the watchers. It notifies the watchers for
-// whom something has changed. A watcher from whom the state is hidden is not notified: the moment itself would reveal
-// something. presence.mu is held.
-func (t *topic) setState(s State, blocked []string, peers map[string]string) {
+// setState stores a state, whom the user has blocked, who sees the state, and what peers holds of the watchers. It
+// notifies the watchers for whom something has changed. A watcher from whom the state is hidden is not notified: the
+// moment itself would reveal something. presence.mu is held.
+func (t *topic) setState(s State, blocked []string, audience chat.Audience, peers map[string]string) {
 	before := *t
-	t.known, t.state, t.blocked, t.peers = true, s, blocked, peers
+	t.known, t.state, t.blocked, t.audience, t.peers = true, s, blocked, audience, peers
 	for w := range t.watchers {
 		if !t.isKnownTo(w) {
 			continue

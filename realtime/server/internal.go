@@ -60,7 +60,8 @@ func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
 	if err := decodeCall(w, r, &call); err != nil {
 		return err
 	}
-	g := gate.Gate{Exists: call.Exists, Disabled: call.Disabled, Blocked: call.Blocked, Push: call.Push}
+	g := gate.Gate{Exists: call.Exists, Disabled: call.Disabled, Blocked: call.Blocked, Push: call.Push,
+		Privacy: call.Privacy}
 	if call.ValidAfter > 0 {
 		g.ValidAfter = call.ValidAfter.Time()
 	}

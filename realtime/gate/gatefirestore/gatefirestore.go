@@ -1,6 +1,6 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
 // disabled and push (bool), valid_after (microseconds or a timestamp), limited_until (microseconds), ended and
-// signed_out (arrays of microseconds) and blocked (array of uids), and who has written to whom from conversations/{id},
+// signed_out (arrays of microseconds), blocked (array of uids) and privacy (a chat.PrivacyForm), and who has written to whom from conversations/{id},
 // with the fields writers and accepted (arrays of uids). A user without a document does not exist.
 package gatefirestore
 
@@ -104,7 +104,29 @@ func fromDocument(data map[string]any) gate.Gate {
 		g.LimitedUntil = chat.Micros(v).Time()
 	}
 	g.Ended, g.SignedOut = times(data["ended"]), times(data["signed_out"])
+	g.Privacy = privacy(data["privacy"])
 	return g
+}
+
+// privacy converts the field privacy. A value that this version does not know counts as the default, also if it is
+// beside others.
+func privacy(v any) chat.Privacy {
+	fields, _ := v.(map[string]any)
+	form := chat.Privacy{}.Form()
+	for name, field := range map[string]*string{"last_seen": &form.LastSeen, "writers": &form.Writers} {
+		if text, ok := fields[name].(string); ok {
+			before := *field
+			*field = text
+			if _, err := form.Privacy(); err != nil {
+				*field = before
+			}
+		}
+	}
+	if on, ok := fields["read_receipts"].(bool); ok {
+		form.ReadReceipts = on
+	}
+	p, _ := form.Privacy() // valid
+	return p
 }
 
 // times returns the times in an array of microseconds.

@@ -393,8 +393,8 @@ local function drop(id)
 end
 
 -- know adds a bit to what peers holds of another user, and returns what it held before. It keeps at most max_peers
--- users. Of a user that it drops, the archive knows the same. A user who is the only one to have written does not see
--- the owner's presence, so it publishes when that begins or ends.
+-- users. Of a user that it drops, the archive knows the same. It publishes a change that may decide whether the other
+-- user sees the owner's presence: the first message of either, and the owner's answer.
 local function know(peer, bit)
   local had = tonumber(redis.call('HGET', peers_key, peer) or 0)
   if had == bit or had == 3 then return had end
@@ -404,7 +404,7 @@ local function know(peer, bit)
   end
   redis.call('HSET', peers_key, peer, had + bit)
   redis.call('PEXPIRE', peers_key, peers_ms)
-  if had == 0 and bit == 2 or had == 2 then
+  if had ~= 1 then
     redis.call('PUBLISH', seen_channel, 'peer ' .. peer)
   end
   return had
