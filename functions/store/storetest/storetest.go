@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"pictures", testPictures},
 		{"pictures of the blocked", testFrozenPictures},
 		{"pictures erased", testPicturesErased},
+		{"privacy", testPrivacy},
 		{"search without the hidden", testSearchHidden},
 		{"meter", testMeter},
 		{"blocked", testBlocked},
