@@ -55,7 +55,7 @@ func (n *notices) next(what, uid string, want ...string) {
 }
 
 // Whoever watches the recipient of a first message learns that its sender may not see them, and that they may after the
-// answer. Nothing else is published.
+// answer. The sender's first message may show the sender to the recipient. Nothing else is published.
 func TestFirstMessagesAreNoticed(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		s, other := open(t, b, inbox.Options{}), open(t, b, inbox.Options{})
@@ -67,7 +67,7 @@ func TestFirstMessagesAreNoticed(t *testing.T) {
 		other.send(t, "ben", "ann", "another")
 		other.send(t, "ann", "ben", "thanks")
 		ben.next("an answer", "ben", "peer ann")
-		ann.next("nobody waits for ann", "ann")
+		ann.next("a first message of ann, and its answer", "ann", "peer ben")
 		s.send(t, "cat", "ben", "hello")
 		ben.next("another first message", "ben", "peer cat")
 		for range 2 {

@@ -67,6 +67,46 @@ func TestRequestHidesPresence(t *testing.T) {
 	})
 }
 
+// The privacy of the watched user hides them from those whom they have not answered, or from everybody, until it changes.
+func TestPrivacyHidesPresence(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		in := start(t, b, "x", presence.Tuned(presence.Tuning{Linger: 20 * time.Millisecond}))
+		choose := func(uid, words string) {
+			t.Helper()
+			if err := in.rdb.HSet(t.Context(), "gate:{"+uid+"}", "blocked", "[]", "privacy", words).Err(); err != nil {
+				t.Fatal(err)
+			}
+			in.GateChanged(uid)
+		}
+		for uid, words := range map[string]string{"ann": "chats known", "bob": "chats", "cat": "nobody no_receipts",
+			"dan": "known no_receipts", "eve": "chats", "fay": ""} {
+			choose(uid, words)
+			in.join(t, uid)
+		}
+		for uid, value := range map[string]string{"bob": "1", "cat": "3", "eve": "3"} {
+			in.peer(t, uid, "zoe", value)
+		}
+		b.AwaitForwarded(t)
+		w := in.watch(t, "ann", "bob", "cat", "dan", "eve", "fay")
+		learn(t, w, "[ann off bob on cat off dan on eve on fay on]")
+		for _, uid := range []string{"ann", "cat"} {
+			in.leave(t, uid)
+			in.join(t, uid)
+		}
+		quiet(t, w, 200*time.Millisecond) // the moments themselves are hidden, too
+		choose("cat", "chats")
+		same(t, "cat shows it to chats", next(t, w), "[cat on]")
+		choose("bob", "nobody")
+		same(t, "bob shows it to nobody", next(t, w), "[bob off]")
+		choose("bob", "")
+		same(t, "bob shows it to everyone", next(t, w), "[bob on]")
+		in.peer(t, "ann", "zoe", "2")
+		quiet(t, w, 200*time.Millisecond)
+		in.peer(t, "ann", "zoe", "3")
+		same(t, "ann has answered", next(t, w), "[ann on]")
+	})
+}
+
 // A notice of presence that arrives between a first message and its look-up neither shows the recipient nor puts off the
 // look-up.
 func TestRequestAndNoticeAtOnce(t *testing.T) {

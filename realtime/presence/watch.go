@@ -328,14 +328,18 @@ func (t *topic) Receive(payload string) {
 }
 
 // peerChanged looks up again what uid may see, if uid watches. Until then, nothing is reported to uid.
+//
+// If uid sees the presence now, what they see next is reported in any case, because it is hidden meanwhile.
 func (t *topic) peerChanged(uid string) {
 	t.presence.mu.Lock()
 	watched := t.isWatchedBy(uid)
 	if watched {
 		t.notices++
 		t.gateKnown = false // an "on" before the look-up must not put it off
-		t.peers = maps.Clone(t.peers)
-		delete(t.peers, uid)
+		if t.admits(t.peers[uid]) {
+			t.peers = maps.Clone(t.peers)
+			delete(t.peers, uid)
+		}
 	}
 	t.presence.mu.Unlock()
 	if watched {

@@ -375,6 +375,8 @@ func writeAll(t *testing.T, s store.Store) {
 	}
 	_, err = s.SetBlocked(ctx, "alice", "bob", true)
 	must(err)
+	_, err = s.SetPrivacy(ctx, "alice", chat.Privacy{NoReceipts: true})
+	must(err)
 	_, err = s.EndOtherSessions(ctx, "alice", now-chat.Micros(time.Minute.Microseconds()), now)
 	must(err)
 	_, err = s.Subscribe(ctx, "alice",
