@@ -65,6 +65,7 @@ var attacks = []attack{
 	{name: "blocked", limit: "no frame and no page, in both directions", run: blocked},
 	{name: "request", limit: "no trace of a stranger who reads it", run: requestLeaks},
 	{name: "accept-strangers", limit: "20 new people", run: acceptStrangers},
+	{name: "privacy", limit: "nothing that somebody hides", run: againstPrivacy},
 	{name: "presence-scrape", limit: "300 people an hour", run: presenceScrape},
 	{name: "directory-scrape", limit: "1,000 people", run: directoryScrape},
 	{name: "renames", limit: "2 new usernames", run: renames},

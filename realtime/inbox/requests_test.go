@@ -159,3 +159,48 @@ func TestQuestionsBelongToWhoCausesThem(t *testing.T) {
 		ask("ben asks", nil, func(i int) (bool, error) { return s.HasAnswered(t.Context(), "ben", fmt.Sprint("user", i%60)) })
 	})
 }
+
+// Somebody who wants messages only of people they know gets none of others: nothing is queued or counted, and the
+// refusal is final. What waits already gets its first answer. If nobody knows, the refusal is for now.
+func TestOnlyKnown(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		saved := &archive{}
+		s := openGated(t, b, inbox.Options{Archive: saved}.WithTuning(inbox.Tuning{Ask: 1}))
+		before := s.send(t, "ann", "ben", "before the choice")
+		s.gate(t, "ben", "1", "0")
+		if err := s.rdb.HSet(t.Context(), "gate:{ben}", "privacy", "chats known no_receipts").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Enqueue(t.Context(), before); err != nil {
+			t.Errorf("a repetition: %v", err)
+		}
+		for _, from := range []string{"ann", "cat"} {
+			_, err := s.Enqueue(t.Context(), message(from, "ben", "hello"))
+			if p := problem.Of(err); !errors.Is(err, inbox.ErrWritersLimited) || p.RetryAfter != 0 {
+				t.Errorf("from %s: %v", from, err)
+			}
+		}
+		same(t, "people whom cat has written to", s.rdb.Exists(t.Context(), "reach:{cat}").Val(), 0)
+		same(t, "messages that wait", s.rdb.HLen(t.Context(), "pending:{ben}").Val(), 1)
+		saved.set(true)
+		_, err := s.Enqueue(t.Context(), message("dan", "ben", "hello"))
+		if p := problem.Of(err); !errors.Is(err, problem.ErrUnavailable) || p.RetryAfter == 0 {
+			t.Errorf("while the archive is down: %v", err)
+		}
+		saved.set(false)
+		saved.save("ben", "dan")
+		if _, err := s.Enqueue(t.Context(), message("dan", "ben", "hello")); err != nil {
+			t.Errorf("the archive knows that ben has answered: %v", err)
+		}
+		if err := s.Accept(t.Context(), "ben", "ann"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Enqueue(t.Context(), message("ann", "ben", "accepted")); err != nil {
+			t.Errorf("an accepted request: %v", err)
+		}
+		s.send(t, "ben", "cat", "ben writes first")
+		if _, err := s.Enqueue(t.Context(), message("cat", "ben", "answered")); err != nil {
+			t.Errorf("an answer: %v", err)
+		}
+	})
+}
