@@ -104,8 +104,8 @@ func (a *API) conversationsByID(ctx context.Context, viewer, uid string, ids []s
 }
 
 // forMember makes conversations what their member sees, also one who is an admin: with the member's settings, and
-// without the read mark of somebody who has not answered the member. If one of the two wants no receipts, neither sees the
-// mark of the other.
+// without the read mark of somebody who has not answered the member. If one of the two wants no receipts, neither sees
+// the mark of the other.
 func forMember(list []listedConversation, member store.User, c store.Choices) {
 	for i, l := range list {
 		list[i].Settings = c.Conversations[l.ID]

@@ -32,8 +32,8 @@ type listedConversation struct {
 // maxByID is the number of conversations that a call may name.
 const maxByID = store.MaxPinned
 
-// listConversations lists the caller's conversations, newest first, or those that are pinned or named. A device that has
-// not loaded the whole list asks for one before it says that its other member is a stranger.
+// listConversations lists the caller's conversations, newest first, or those that are pinned or named. A device that
+// has not loaded the whole list asks for one before it says that its other member is a stranger.
 func (a *API) listConversations(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {

@@ -31,9 +31,9 @@ func (s *system) requestRow(path, token string) requestRow {
 	return page.Conversations[0]
 }
 
-// A request is not answered until its recipient accepts it, and until then no list of its sender has the mark of what was
-// read, not even if the sender is an admin. realtime/ decides whether there is a request, because its messages may not
-// be saved yet.
+// A request is not answered until its recipient accepts it, and until then no list of its sender has the mark of what
+// was read, not even if the sender is an admin. realtime/ decides whether there is a request, because its messages may
+// not be saved yet.
 func TestRequests(t *testing.T) {
 	s := newSystem(t)
 	s.user("ada")

@@ -57,9 +57,9 @@ type UserChoices interface {
 	ListedByID(ctx context.Context, uid string, ids []string) ([]Listed, error)
 }
 
-// Choose applies a setting, and reports whether anything has changed. To make room, it forgets conversations, the oldest
-// first: those in which everything is off, and then those in which nothing but a request was accepted or removed. A
-// setting from before that could then count again, and a request that was removed be listed again.
+// Choose applies a setting, and reports whether anything has changed. To make room, it forgets conversations, the
+// oldest first: those in which everything is off, and then those in which nothing but a request was accepted or
+// removed. A setting from before that could then count again, and a request that was removed be listed again.
 func (c *Choices) Choose(s chat.Setting, now chat.Micros) (chat.Choice, bool, error) {
 	if s.Kind == chat.SettingStar {
 		return c.star(s, now)

@@ -46,8 +46,8 @@ const (
 	maxInside    = 72.0 // calls inside scripts
 )
 
-// What the check of a sender's totals may cost after a message was accounted for late (realtime/inbox/late.go). How many
-// messages are late depends on how busy this machine is, so the limits for a message do not include it.
+// What the check of a sender's totals may cost after a message was accounted for late (realtime/inbox/late.go). How
+// many messages are late depends on how busy this machine is, so the limits for a message do not include it.
 const (
 	lateTrips   = 3
 	lateScripts = 2
@@ -243,8 +243,8 @@ func readRedis(t *testing.T, c redis.UniversalClient) redisinfo.Stats {
 	return s
 }
 
-// acquaint makes the users of each pair have written to each other, as almost all pairs have. Otherwise nobody would see
-// that their message is read.
+// acquaint makes the users of each pair have written to each other, as almost all pairs have. Otherwise nobody would
+// see that their message is read.
 func acquaint(t *testing.T, c redis.UniversalClient) {
 	t.Helper()
 	for i := range 2 * pairs {

@@ -1,8 +1,8 @@
 // Package away publishes events about messages that wait for somebody at whose devices nobody looks (DESIGN §12). The
 // function notify sends pushes for them.
 //
-// Nobody is notified of the request of a stranger: of messages of somebody to whom the recipient has neither written nor
-// whom they have accepted.
+// Nobody is notified of the request of a stranger: of messages of somebody to whom the recipient has neither written
+// nor whom they have accepted.
 //
 // An instance gathers the messages of a conversation for a second, and publishes one event for them. It publishes at
 // most one event per conversation and recipient in 3 s, and a bounded number about the messages of one sender. An event

@@ -215,8 +215,9 @@ func (g *Gates) Changes() int {
 }
 
 // Keep decodes the fields of gate:{uid} that a script has read (exists, disabled, valid_after, ended, blocked,
-// signed_out, push, limited_until, privacy), and keeps the gate like one that Get has read. changes is what Changes returned
-// before the script ran. The error says that another program has written the key; Get then returns the right gate.
+// signed_out, push, limited_until, privacy), and keeps the gate like one that Get has read. changes is what Changes
+// returned before the script ran. The error says that another program has written the key; Get then returns the right
+// gate.
 func (g *Gates) Keep(uid string, values []any, changes int) (Gate, error) {
 	gate, err := decode(values)
 	if err != nil {

@@ -34,8 +34,9 @@ func (boxes *Inboxes) EnqueueToKnown(ctx context.Context, i Item, device string)
 // As long as an item waits, a repeated send with the same content gets the first answer again, whatever limits are
 // reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown,
 // ErrRecipientUnavailable and ErrWritersLimited (according to the recipient's gate, which the same script reads), the
-// errors of Limits, and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
-// harmless: if only the second step has failed, this instance repeats only that step, which adds no second event.
+// errors of Limits, and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it
+// again, unchanged, is harmless: if only the second step has failed, this instance repeats only that step, which adds
+// no second event.
 //
 // If a message is queued and nobody looks at a device of its recipient, Options.Away is called. Options.Away checks
 // whether the recipient has written to the sender.

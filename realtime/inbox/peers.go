@@ -62,8 +62,8 @@ func (boxes *Inboxes) HasAnswered(ctx context.Context, uid, other string) (bool,
 
 // Accept records that uid has accepted the request of another user, which counts as if uid had written to them. The
 // caller must record it in the archive as well. The error is chat.ErrRequestUnknown if the other user has never written
-// to uid; otherwise somebody could write to any number of new people by accepting them first. The other errors are those
-// of HasWritten.
+// to uid; otherwise somebody could write to any number of new people by accepting them first. The other errors are
+// those of HasWritten.
 func (boxes *Inboxes) Accept(ctx context.Context, uid, other string) error {
 	wrote, err := boxes.HasWritten(ctx, other, uid)
 	if err != nil {

@@ -54,8 +54,8 @@ func (n *notices) next(what, uid string, want ...string) {
 	}
 }
 
-// Whoever watches the recipient of a first message learns that its sender may not see them, and that they may after the
-// answer. The sender's first message may show the sender to the recipient. Nothing else is published.
+// Watchers of the recipient of a first message learn that its sender may not see the recipient, and that they may after
+// the answer. The sender's first message may show the sender to the recipient. Nothing else is published.
 func TestFirstMessagesAreNoticed(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		s, other := open(t, b, inbox.Options{}), open(t, b, inbox.Options{})

@@ -61,8 +61,8 @@ func (p *Presence) refreshDueTopics(ctx context.Context) {
 	}
 }
 
-// refreshStates subscribes to the topics that have no subscription, and looks up the states of all. It also looks up what
-// all their watchers may see, or only the user named by watcher.
+// refreshStates subscribes to the topics that have no subscription, and looks up the states of all. It also looks up
+// what all their watchers may see, or only the user named by watcher.
 func (p *Presence) refreshStates(ctx context.Context, topics []*topic, watcher string) error {
 	ctx, cancel := context.WithTimeout(ctx, p.opts.tuning.Timeout)
 	defer cancel()

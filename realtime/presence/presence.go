@@ -14,8 +14,8 @@
 // offline, without a time, and never changes. The time at which somebody was last seen is reported in whole minutes.
 //
 // The presence is hidden in the same way from a watcher who has written to the watched user and was not answered:
-// peers:{uid} says so. If Redis does not know it, the presence is visible as to any stranger. The privacy of the watched
-// user, in their gate, may hide it from everybody to whom they have not written, or from everybody.
+// peers:{uid} says so. If Redis does not know it, the presence is visible as to any stranger. The privacy of the
+// watched user, in their gate, may hide it from everybody to whom they have not written, or from everybody.
 //
 // A notice of a new profile follows the rule of blocks: a watcher does not get it if one of the two has blocked the
 // other.

@@ -67,7 +67,8 @@ func TestRequestHidesPresence(t *testing.T) {
 	})
 }
 
-// The privacy of the watched user hides them from those whom they have not answered, or from everybody, until it changes.
+// The privacy of the watched user hides them from those whom they have not answered, or from everybody, until it
+// changes.
 func TestPrivacyHidesPresence(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		in := start(t, b, "x", presence.Tuned(presence.Tuning{Linger: 20 * time.Millisecond}))
@@ -107,8 +108,8 @@ func TestPrivacyHidesPresence(t *testing.T) {
 	})
 }
 
-// A notice of presence that arrives between a first message and its look-up neither shows the recipient nor puts off the
-// look-up.
+// A notice of presence that arrives between a first message and its look-up neither shows the recipient nor puts off
+// the look-up.
 func TestRequestAndNoticeAtOnce(t *testing.T) {
 	b := redistest.Mini(t)
 	in := start(t, b, "x", presence.Tuned(presence.Tuning{Linger: 20 * time.Millisecond}))

@@ -32,7 +32,7 @@ type topic struct {
 	audience    chat.Audience // likewise: who sees the presence
 	gateKnown   bool
 	peers       map[string]string // by uid of a watcher: what peers:{uid} holds; missing: not looked up. Never changed
-	profileDue  bool              // the profile has changed; watchers are notified when it is known whom the user has blocked
+	profileDue  bool              // the profile has changed; watchers are notified when it is known who is blocked
 	checkAt     time.Time         // when to look up the state again
 	notices     int               // number received; a look-up that began before the last one is out of date
 }

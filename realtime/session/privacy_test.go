@@ -56,8 +56,9 @@ func noticed(t *testing.T, s *servertest.Socket, of string) (got frames) {
 	}
 }
 
-// Each choice of bob about his privacy applies on both instances and on open sockets, to every frame, and to nobody else.
-// alice and bob have written to each other, bob has written to carol, and alice watches him. So does dave, a stranger.
+// Each choice of bob about his privacy applies on both instances and on open sockets, to every frame, and to nobody
+// else. alice and bob have written to each other, bob has written to carol, and alice watches him. So does dave, a
+// stranger.
 func TestPrivacy(t *testing.T) {
 	const dave = "daveUid00001"
 	everything := frames{online: true, offline: true, typing: true, read: true}
@@ -178,7 +179,7 @@ func TestPrivacy(t *testing.T) {
 	}
 }
 
-// Whoever is answered by somebody who shows their presence only to such people sees it at once.
+// A person who is answered by somebody who shows their presence only to such people sees it at once.
 func TestPresenceForChatsBeginsWithTheAnswer(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)

@@ -245,7 +245,8 @@ func TestBadAcceptance(t *testing.T) {
 		set := internalapi.Setting{UID: bob, Setting: chat.Setting{Conversation: chat.ConversationID(alice, bob),
 			Kind: chat.SettingAccept, Choice: chat.Choice{At: chat.MicrosOf(time.Now()),
 				ID: uuid.Must(uuid.NewV7()).String()}}}
-		if w := s.in.Call(t.Context(), http.MethodPost, internalapi.SettingPath, servertest.ServiceToken, set); w.Code/100 != 4 {
+		w := s.in.Call(t.Context(), http.MethodPost, internalapi.SettingPath, servertest.ServiceToken, set)
+		if w.Code/100 != 4 {
 			t.Errorf("a request that is accepted and off: status %d", w.Code)
 		}
 		s.b.Quiet(5 * time.Second)

@@ -251,9 +251,9 @@ func (s *session) gateOf(uid string) (g gate.Gate, err error) {
 	return g, err
 }
 
-// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. Somebody who
-// may not see the user's presence gets none, nor does somebody to whom the user has never written: it would show that
-// the user reads their request. A hint that cannot be published is dropped.
+// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. Somebody
+// who may not see the user's presence gets none, nor does somebody to whom the user has never written: it would show
+// that the user reads their request. A hint that cannot be published is dropped.
 func (s *session) publishTyping(to string) {
 	if s.blocks(to) || s.privacy().LastSeen == chat.Nobody {
 		return
@@ -345,8 +345,9 @@ func (s *session) applyReadMarks(retry bool) {
 
 // applyReadMark passes one read mark to the settler. It ignores a mark in a conversation in which the other user has
 // not written to the reader, so that nobody can put events into the inbox of a stranger, and a mark between users of
-// whom one has blocked the other. The client does not learn which it was. If the reader has not answered the other user,
-// or one of the two wants no receipts, only the reader's own devices get the mark. An error calls for another attempt.
+// whom one has blocked the other. The client does not learn which it was. If the reader has not answered the other
+// user, or one of the two wants no receipts, only the reader's own devices get the mark. An error calls for another
+// attempt.
 func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 	other, err := chat.Other(conversation, s.uid)
 	if err != nil {

@@ -145,7 +145,8 @@ func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
 		}
 		a.m.appended[a.member] = a.at
 		// Otherwise the other append is missing, or a newer mark came meanwhile.
-		if a.m.appended[0] == a.m.wanted(0) && a.m.appended[1] == a.m.wanted(1) && a.it.state.readMarks[a.conversation] == a.m {
+		done := a.m.appended[0] == a.m.wanted(0) && a.m.appended[1] == a.m.wanted(1)
+		if done && a.it.state.readMarks[a.conversation] == a.m {
 			s.counters.Reads.Add(1)
 			delete(a.it.state.readMarks, a.conversation)
 			s.readMarks--

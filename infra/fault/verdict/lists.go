@@ -199,8 +199,8 @@ func (j *judge) has(l *list, conversation, id string) bool {
 	return false
 }
 
-// judgeSeen checks that a device shows its user's messages as read if the other user has seen them and has answered, and
-// not as read if that one has not.
+// judgeSeen checks that a device shows its user's messages as read if the other user has seen them and has answered,
+// and not as read if that one has not.
 func (j *judge) judgeSeen(l *list, item record.Item) {
 	if l.device == nil {
 		return

@@ -1,7 +1,8 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
 // disabled and push (bool), valid_after (microseconds or a timestamp), limited_until (microseconds), ended and
-// signed_out (arrays of microseconds), blocked (array of uids) and privacy (a chat.PrivacyForm), and who has written to whom from conversations/{id},
-// with the fields writers and accepted (arrays of uids). A user without a document does not exist.
+// signed_out (arrays of microseconds), blocked (array of uids) and privacy (a chat.PrivacyForm), and who has written to
+// whom from conversations/{id}, with the fields writers and accepted (arrays of uids). A user without a document does
+// not exist.
 package gatefirestore
 
 import (
