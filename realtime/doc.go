@@ -25,13 +25,13 @@
 //     "delivered" to the sender. Only then does it remove the message from the inbox.
 //
 // So a message is saved only after it was delivered. Until then it waits in Redis. If its recipient has a device that
-// is registered for push, and nobody looks at any, package away publishes an event, and the function notify sends a
-// push.
+// is registered for push, nobody looks at any, and the recipient has ever answered the sender, package away publishes
+// an event, and the function notify sends a push.
 //
-// Read marks take the same way. Typing and presence (package presence) are hints: they are published, and never stored.
-// The functions call the /internal/ routes of any one instance (package internalapi) when a user was disabled or
-// deleted; the change applies on all instances. persist calls one when devices may show another content than the
-// archive.
+// Read marks take the same way, but some, such as those in the request of a stranger, go only to the reader's own
+// devices. Typing and presence (package presence) are hints: they are published, and never stored. The functions call
+// the /internal/ routes of any one instance (package internalapi) when a user was disabled or deleted; the change
+// applies on all instances. persist calls one when devices may show another content than the archive.
 //
 // # Promises
 //

@@ -126,6 +126,7 @@ var rows = []struct {
 	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
 	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}},
 	{"GET /me/settings", "/me/settings", nil, 200, everyUser},
+	{"PUT /me/privacy", "/me/privacy", chat.Privacy{LastSeen: chat.Nobody}, 200, everyUser},
 	{"POST /me/reports", "/me/reports", form{}, 204, everyUser},
 	{"DELETE /me/warning", "/me/warning", map[string]any{"at": 1}, 204, everyUser},
 	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},

@@ -155,6 +155,7 @@ func (a *API) routes() map[string][]route {
 			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
 			{method: "PUT", path: "/setting", access: user, body: required, budget: choose, handle: a.putSetting},
 			{method: "GET", path: "/settings", access: user, budget: readMe, handle: a.listSettings},
+			{method: "PUT", path: "/privacy", access: user, body: required, budget: safety, handle: a.putPrivacy},
 			{method: "GET", path: "/push", access: user, budget: readMe, handle: a.getPush},
 			{method: "PUT", path: "/push", access: user, body: required, budget: registerPush, handle: a.putPush},
 			{method: "DELETE", path: "/push", access: user, body: required, budget: safety, handle: a.deletePush},

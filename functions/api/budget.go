@@ -75,7 +75,8 @@ var (
 	safety = Budget{Name: "safety", Segment: "me", Window: time.Minute, Shared: 20, Free: 2, Chunk: 10, Calls: true,
 		Reads: 4, Writes: 1, refused: errRateLimited}
 	// A setting reads the caller, the user and the settings, and writes the settings. The fourth read allows for a
-	// transaction that another device of the user makes us repeat.
+	// transaction that another device of the user makes us repeat. An acceptance also writes the conversation, and takes
+	// two calls.
 	choose = Budget{Name: "choose", Segment: "me", Window: time.Minute, Shared: 30, Free: 1, Chunk: 10, Calls: true,
 		Reads: 4, Writes: 1, refused: errRateLimited}
 	leave = Budget{Name: "leave", Segment: "me", Window: time.Minute, Shared: 5, Free: 1, Chunk: 5, Calls: true,

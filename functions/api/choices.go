@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -13,7 +14,8 @@ import (
 var errSetting = problem.New(problem.Invalid, "setting_invalid", "This setting is not known. Reload the page.")
 
 // putSetting stores a choice of the caller about a conversation or a message, and sends it to the caller's devices. It
-// may be repeated: the latest choice counts, and is sent again.
+// may be repeated: the latest choice counts, and is sent again. An acceptance writes one document more than other
+// settings, so it counts twice.
 func (a *API) putSetting(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		Conversation string           `json:"conversation"`
@@ -34,9 +36,21 @@ func (a *API) putSetting(ctx context.Context, r *request) (*response, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	if s.Kind == chat.SettingAccept {
+		if _, err := a.ledger.take(ctx, choose, r.user.UID, 1, 1); err != nil {
+			return nil, err
+		}
+		// Before it is stored, because the messages of the request may not be saved yet, and only realtime/ knows of them.
+		if err := a.deps.Realtime.Set(ctx, internalapi.Setting{UID: r.user.UID, Setting: s}); err != nil {
+			return nil, err
+		}
+	}
 	counts, err := a.deps.Store.Choose(ctx, r.user.UID, s, micros(now))
 	if err != nil {
 		return nil, err
+	}
+	if s.Kind == chat.SettingAccept && counts == s.Choice {
+		return ok(counts), nil
 	}
 	s.Choice = counts
 	if err := a.deps.Realtime.Set(ctx, internalapi.Setting{UID: r.user.UID, Setting: s}); err != nil {
@@ -77,16 +91,26 @@ func starsOf(c store.Choices) []star {
 // pinnedConversations lists the conversations that uid has pinned, in no particular order, as conversationsFor does.
 func (a *API) pinnedConversations(ctx context.Context, viewer, uid string,
 	c store.Choices) ([]listedConversation, error) {
-	list, err := a.deps.Store.ListedByID(ctx, uid, c.Pinned())
+	return a.conversationsByID(ctx, viewer, uid, c.Pinned())
+}
+
+// conversationsByID lists those of some conversations of uid that have messages, as conversationsFor does.
+func (a *API) conversationsByID(ctx context.Context, viewer, uid string, ids []string) ([]listedConversation, error) {
+	list, err := a.deps.Store.ListedByID(ctx, uid, ids)
 	if err != nil {
 		return nil, err
 	}
 	return a.withMembers(ctx, viewer, uid, list)
 }
 
-// addSettings adds the settings of a member to conversations.
-func addSettings(list []listedConversation, c store.Choices) {
-	for i := range list {
-		list[i].Settings = c.Conversations[list[i].ID]
+// forMember makes conversations what their member sees, also one who is an admin: with the member's settings, and
+// without the read mark of somebody who has not answered the member. If one of the two wants no receipts, neither sees
+// the mark of the other.
+func forMember(list []listedConversation, member store.User, c store.Choices) {
+	for i, l := range list {
+		list[i].Settings = c.Conversations[l.ID]
+		if !slices.Contains(l.writers, l.With.UID) || l.ofOther.NoReceipts || member.Privacy.NoReceipts {
+			delete(l.Read, l.With.UID)
+		}
 	}
 }

@@ -132,6 +132,21 @@ func TestBadSettings(t *testing.T) {
 			"at_ahead"},
 		"a message that is pinned": {func(x *chat.Setting) { x.Message = x.ID + ".bob" }, 422, "setting_invalid"},
 		"a star without a message": {func(x *chat.Setting) { x.Kind = chat.SettingStar }, 422, "setting_invalid"},
+		"an acceptance that is off": {func(x *chat.Setting) { x.Kind, x.Value = chat.SettingAccept, 0 }, 422,
+			"setting_invalid"},
+		"an acceptance until a time": {func(x *chat.Setting) { x.Kind, x.Value = chat.SettingAccept, x.At }, 422,
+			"setting_invalid"},
+		"an acceptance of a message": {func(x *chat.Setting) {
+			x.Kind, x.Message = chat.SettingAccept, x.ID+".bob"
+		}, 422, "setting_invalid"},
+		"an acceptance of the conversation of others": {func(x *chat.Setting) {
+			x.Kind, x.Conversation = chat.SettingAccept, "bob~cyd"
+		}, 403, "forbidden"},
+		"a removal of what may come": {func(x *chat.Setting) {
+			x.Kind, x.Value = chat.SettingRemove, x.At+chat.Micros(time.Minute.Microseconds())
+		}, 422, "setting_invalid"},
+		"a removal of less than nothing": {func(x *chat.Setting) { x.Kind, x.Value = chat.SettingRemove, -1 }, 422,
+			"setting_invalid"},
 		"a star for a message of others": {func(x *chat.Setting) {
 			x.Kind, x.Message = chat.SettingStar, x.ID+".cyd"
 		}, 422, "setting_invalid"},

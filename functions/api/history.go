@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,15 +20,28 @@ type listedConversation struct {
 	Preview store.Preview          `json:"preview"`
 	Unread  int                    `json:"unread"`
 	Read    map[string]chat.Micros `json:"read"`
+	// Answered says whether the member has ever written here, or has accepted the other one's request.
+	Answered bool `json:"answered"`
 	// Settings are those of the member. Admins do not see them.
 	Settings store.Settings `json:"settings,omitempty"`
+
+	writers []string     // see store.Conversation
+	ofOther chat.Privacy // of With
 }
 
-// listConversations lists the caller's conversations, newest first, or those that are pinned.
+// maxByID is the number of conversations that a call may name.
+const maxByID = store.MaxPinned
+
+// listConversations lists the caller's conversations, newest first, or those that are pinned or named. A device that
+// has not loaded the whole list asks for one before it says that its other member is a stranger.
 func (a *API) listConversations(ctx context.Context, r *request) (*response, error) {
 	limit, err := r.limit()
 	if err != nil {
 		return nil, err
+	}
+	ids := r.query["id"]
+	if len(ids) > maxByID {
+		return nil, fieldProblem("id", "Name at most 20 conversations.")
 	}
 	viewer := r.user.UID
 	if r.seesAll() {
@@ -39,15 +53,18 @@ func (a *API) listConversations(ctx context.Context, r *request) (*response, err
 	}
 	var page []listedConversation
 	next := ""
-	if r.query.Get("pinned") == "true" {
+	switch {
+	case len(ids) > 0:
+		page, err = a.conversationsByID(ctx, viewer, r.user.UID, ids)
+	case r.query.Get("pinned") == "true":
 		page, err = a.pinnedConversations(ctx, viewer, r.user.UID, choices)
-	} else {
+	default:
 		page, next, err = a.conversationsFor(ctx, viewer, r.user.UID, r.query.Get("cursor"), limit)
 	}
 	if err != nil {
 		return nil, err
 	}
-	addSettings(page, choices)
+	forMember(page, r.user, choices)
 	return ok(map[string]any{"conversations": page, "next": next}), nil
 }
 
@@ -110,7 +127,7 @@ func (a *API) withMembers(ctx context.Context, viewer, uid string,
 			c.Read = map[string]chat.Micros{}
 		}
 		page[i] = listedConversation{ID: c.ID, With: with, LastAt: c.LastAt, Preview: c.Preview, Unread: c.Unread,
-			Read: c.Read}
+			Read: c.Read, Answered: slices.Contains(c.Writers, uid), writers: c.Writers, ofOther: users[others[i]].Privacy}
 	}
 	return page, nil
 }

@@ -21,6 +21,8 @@ type own struct {
 	Admin   bool     `json:"admin"`
 	Blocked []string `json:"blocked"`
 
+	Privacy chat.Privacy `json:"privacy"`
+
 	PasswordChangedAt chat.Micros `json:"password_changed_at,omitempty"` // in our page; 0: never
 
 	LimitedUntil chat.Micros    `json:"limited_until,omitempty"` // until then, they may not write to new people
@@ -42,7 +44,7 @@ type limits struct {
 }
 
 func ownOf(u store.User) own {
-	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked,
+	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked, Privacy: u.Privacy,
 		PasswordChangedAt: u.PasswordAt, LimitedUntil: u.LimitedUntil, Warning: u.Warning}
 	if o.Blocked == nil {
 		o.Blocked = []string{}
@@ -238,7 +240,7 @@ func (e *exporter) run(ctx context.Context, u store.User, devices []device) erro
 		if err != nil {
 			return err
 		}
-		addSettings(page, choices)
+		forMember(page, u, choices)
 		for _, c := range page {
 			if !first {
 				e.text(",")

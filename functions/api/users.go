@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -34,11 +35,14 @@ func profileFor(u store.User, viewer string) profile {
 	return p
 }
 
-// hides returns which users the caller may not find in lists and searches: those who have blocked them, and those whom
-// they have blocked. A blocked person so finds the same as if the other had been disabled. An admin finds everybody.
-func (r *request) hides() func(store.User) bool {
+// hides returns which users the caller may not find in lists and searches: those who have blocked them, those whom they
+// have blocked, and those who want to be found only by their exact username, unless that is the query. A blocked person
+// so finds the same as if the other had been disabled. An admin finds everybody.
+func (r *request) hides(query string) func(store.User) bool {
+	name := store.NameKey(strings.TrimSpace(query))
 	return func(u store.User) bool {
-		return u.UID == r.user.UID || !r.seesAll() && (u.HasBlocked(r.user.UID) || r.user.HasBlocked(u.UID))
+		return u.UID == r.user.UID || !r.seesAll() && (u.HasBlocked(r.user.UID) || r.user.HasBlocked(u.UID) ||
+			u.Privacy.ByUsername && store.NameKey(u.Username) != name)
 	}
 }
 
@@ -58,7 +62,8 @@ const maxQuery = 200
 // search returns the search of the request. The limit has been checked.
 func (r *request) search(limit int) store.Search {
 	// Users may not search by address, which is what store.Search does if there is an "@".
-	return store.Search{Prefix: withoutAt(r.query.Get("q")), Cursor: r.query.Get("cursor"), Limit: limit, Hide: r.hides()}
+	q := withoutAt(r.query.Get("q"))
+	return store.Search{Prefix: q, Cursor: r.query.Get("cursor"), Limit: limit, Hide: r.hides(q)}
 }
 
 // mostUsers returns the documents that listUsers may read.

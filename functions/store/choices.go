@@ -42,6 +42,11 @@ type UserChoices interface {
 	// Choose stores a setting, which has passed its Check, unless a later one of its kind is stored. now is the time. It
 	// returns the choice that counts. A user who is being deleted is problem.ErrNotFound. The other errors are
 	// ErrPinsFull, ErrStarsFull and ErrSettingsFull. A paid backend charges for two reads and one write.
+	//
+	// chat.SettingAccept is also recorded in the conversation, where it stays, so that Archive.Writers has it. It has no
+	// room of its own among the settings: it is never refused, and may be the first that is forgotten there. The caller
+	// must know that the other member has written, because the conversation may not be saved yet. A paid backend charges
+	// for another write.
 	Choose(ctx context.Context, uid string, s chat.Setting, now chat.Micros) (chat.Choice, error)
 
 	// Choices returns the settings of a user. A paid backend charges for one read.
@@ -52,8 +57,9 @@ type UserChoices interface {
 	ListedByID(ctx context.Context, uid string, ids []string) ([]Listed, error)
 }
 
-// Choose applies a setting, and reports whether anything has changed. To make room, it forgets what is off, the oldest
-// first; a setting from before that could then count again.
+// Choose applies a setting, and reports whether anything has changed. To make room, it forgets conversations, the
+// oldest first: those in which everything is off, and then those in which nothing but a request was accepted or
+// removed. A setting from before that could then count again, and a request that was removed be listed again.
 func (c *Choices) Choose(s chat.Setting, now chat.Micros) (chat.Choice, bool, error) {
 	if s.Kind == chat.SettingStar {
 		return c.star(s, now)
@@ -67,6 +73,9 @@ func (c *Choices) Choose(s chat.Setting, now chat.Micros) (chat.Choice, bool, er
 	}
 	if c.Conversations[s.Conversation] == nil {
 		if len(c.Conversations) >= MaxChosen && !c.forgetConversation(now) {
+			if s.Kind == chat.SettingAccept { // the conversation has it
+				return s.Choice, true, nil
+			}
 			return have, false, ErrSettingsFull
 		}
 		if c.Conversations == nil {
@@ -103,24 +112,43 @@ func (c *Choices) stars() (n int) {
 	return n
 }
 
-// forgetConversation forgets the conversation that was set to its defaults longest ago, and reports whether there was
-// one.
+// forgetConversation forgets the conversation that is needed least, and reports whether there was one: of those that
+// are needed equally, the one that was changed longest ago.
 func (c *Choices) forgetConversation(now chat.Micros) bool {
-	oldest, found := "", chat.Choice{}
+	least, newest, need := "", chat.Choice{}, neededMost
 	for id, settings := range c.Conversations {
-		newest, off := chat.Choice{}, true
-		for _, choice := range settings {
-			off = off && choice.Off(now)
-			if choice.Beats(newest) {
-				newest = choice
-			}
-		}
-		if off && (oldest == "" || found.Beats(newest)) {
-			oldest, found = id, newest
+		n, of := settings.needed(now)
+		if n < need || n == need && least != "" && newest.Beats(of) {
+			least, newest, need = id, of, n
 		}
 	}
-	delete(c.Conversations, oldest)
-	return oldest != ""
+	delete(c.Conversations, least)
+	return least != ""
+}
+
+// need says how much a conversation's settings are needed.
+type need int
+
+const (
+	neededNot  need = iota // all are off
+	neededLess             // a request was accepted, which the conversation has as well, or removed
+	neededMost
+)
+
+// needed returns how much the settings are needed, and the newest of them.
+func (s Settings) needed(now chat.Micros) (n need, newest chat.Choice) {
+	for kind, choice := range s {
+		switch {
+		case kind == chat.SettingAccept, kind == chat.SettingRemove && choice.Value != 0:
+			n = max(n, neededLess)
+		case !choice.Off(now):
+			n = neededMost
+		}
+		if choice.Beats(newest) {
+			newest = choice
+		}
+	}
+	return n, newest
 }
 
 // forgetStar forgets the star that was removed longest ago, and reports whether there was one.

@@ -32,10 +32,11 @@ func TestFullChoices(t *testing.T) {
 	n := 0
 	next := func() int { n++; return n }
 	for with := 1; with <= MaxChosen; with++ {
-		for _, kind := range []chat.SettingKind{chat.SettingArchive, chat.SettingUnread} {
+		for _, kind := range []chat.SettingKind{chat.SettingArchive, chat.SettingUnread, chat.SettingAccept} {
 			choose(t, &c, setting(next(), with, kind, 1), 0, nil)
 		}
 		choose(t, &c, setting(next(), with, chat.SettingMute, chat.MutedAlways), 0, nil)
+		choose(t, &c, setting(next(), with, chat.SettingRemove, chat.MutedAlways), 0, nil)
 		choose(t, &c, setting(next(), with, chat.SettingPin, 0), 0, nil)
 		star := setting(next(), with, chat.SettingStar, 1)
 		star.Message = chat.KeyOf(star.ID, uid(with))
@@ -50,6 +51,12 @@ func TestFullChoices(t *testing.T) {
 	star := setting(next(), 1, chat.SettingStar, 1)
 	star.Message = chat.KeyOf(star.ID, uid(0))
 	choose(t, &c, star, 0, ErrStarsFull)
+
+	// An acceptance is not refused: the conversation has it.
+	choose(t, &c, setting(next(), MaxChosen+1, chat.SettingAccept, 1), 0, nil)
+	if _, here := c.Conversations[another.Conversation]; here || len(c.Conversations) != MaxChosen {
+		t.Errorf("%d conversations have settings", len(c.Conversations))
+	}
 
 	// Two conversations are set to the defaults, and one star is removed. A mute that has ended is a default, too.
 	for _, with := range []int{8, 7} {
@@ -104,4 +111,28 @@ func TestChoose(t *testing.T) {
 	if got := len(c.Pinned()); got != MaxPinned {
 		t.Errorf("%d conversations are pinned", got)
 	}
+}
+
+// To make room, conversations are forgotten in which everything is off, and only then those in which a request was
+// accepted or removed, the oldest first.
+func TestForgotten(t *testing.T) {
+	var c Choices
+	choose(t, &c, setting(1, 1, chat.SettingRemove, 1), 0, nil)
+	choose(t, &c, setting(2, 2, chat.SettingAccept, 1), 0, nil)
+	choose(t, &c, setting(3, 3, chat.SettingRemove, 0), 0, nil)
+	for with := 4; with <= MaxChosen; with++ {
+		choose(t, &c, setting(with, with, chat.SettingArchive, 1), 0, nil)
+	}
+	for i, forgotten := range []int{3, 1, 2} {
+		n := MaxChosen + 1 + i
+		choose(t, &c, setting(n, n, chat.SettingArchive, 1), 10, nil)
+		for with := 1; with <= n; with++ {
+			_, here := c.Conversations[setting(0, with, "", 0).Conversation]
+			if gone := with == forgotten || i > 0 && with == 3 || i > 1 && with == 1; here == gone {
+				t.Errorf("after %d more: conversation %d is there: %v", i+1, with, here)
+			}
+		}
+	}
+	n := MaxChosen + 4
+	choose(t, &c, setting(n, n, chat.SettingArchive, 1), 10, ErrSettingsFull)
 }

@@ -22,6 +22,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/rivo/uniseg"
@@ -103,8 +104,9 @@ type Archive interface {
 	// Message returns a message by its key, and whether it is saved. A paid backend charges for one read.
 	Message(ctx context.Context, conversation, key string) (m delivery.Delivered, saved bool, err error)
 
-	// Writers returns the members of a conversation who have written a message that Save was given, in no particular
-	// order. A paid backend charges for one read.
+	// Writers returns the members of a conversation who have written a message that Save was given, and those who have
+	// accepted the other member's request (UserChoices.Choose), in no particular order. Somebody who has accepted counts
+	// only if a message of the other member was saved. A paid backend charges for one read.
 	Writers(ctx context.Context, conversation string) ([]string, error)
 
 	// MessagesOn counts the saved messages that were accepted on a UTC day, such as "2006-01-02".
@@ -189,6 +191,21 @@ type Conversation struct {
 	LastAt  chat.Micros // At of the newest message
 	Preview Preview
 	Read    map[string]chat.Micros // by uid: messages up to this At were seen
+	Writers []string               // as Archive.Writers returns them, sorted
+}
+
+// Writers returns the result of Archive.Writers, sorted, for a conversation in which some members have written and some
+// have accepted.
+func Writers(conversation string, wrote, accepted []string) []string {
+	writers := slices.Clone(wrote)
+	for _, uid := range accepted {
+		if other, err := chat.Other(conversation, uid); err == nil && slices.Contains(wrote, other) &&
+			!slices.Contains(writers, uid) {
+			writers = append(writers, uid)
+		}
+	}
+	slices.Sort(writers)
+	return writers
 }
 
 // Listed is a conversation in the list of one of its members.

@@ -42,6 +42,8 @@ type User struct {
 
 	LimitedUntil chat.Micros // until then, the user may not write to new people; 0: they may
 	Warning      *Warning    // of an admin, which the user has not confirmed yet
+
+	Privacy chat.Privacy
 }
 
 // FrozenNames are names and the picture that a user had, and the people who go on seeing them: those who were blocked
@@ -328,6 +330,9 @@ type Users interface {
 
 	// SetBlocked makes uid refuse messages of other, or accept them again. ErrBlockedFull.
 	SetBlocked(ctx context.Context, uid, other string, blocked bool) (User, error)
+
+	// SetPrivacy replaces the privacy of a user.
+	SetPrivacy(ctx context.Context, uid string, p chat.Privacy) (User, error)
 
 	// SetAdmin makes a user an admin or an ordinary user. With keepOne, unmaking the last active admin gives
 	// ErrLastAdmin, even if two concurrent calls would do it only together.

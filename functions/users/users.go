@@ -103,7 +103,17 @@ func (s *Service) purge(ctx context.Context, p internalapi.Purge) error {
 func gateOf(u store.User) internalapi.Gate {
 	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), LimitedUntil: u.LimitedUntil,
 		ValidAfter: u.ValidAfter, Ended: u.Ended,
-		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push}
+		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push, Privacy: u.Privacy}
+}
+
+// SetPrivacy replaces the privacy of a user, on all instances of realtime/ at once.
+func (s *Service) SetPrivacy(ctx context.Context, uid string, p chat.Privacy) (store.User, error) {
+	u, err := s.deps.Store.SetPrivacy(ctx, uid, p)
+	if err != nil {
+		return u, err
+	}
+	s.announceOwn(ctx, uid)
+	return u, s.pushGate(ctx, u)
 }
 
 // Rename changes the names that are not nil. The errors are those of the checks of the fields and

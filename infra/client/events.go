@@ -31,13 +31,22 @@ func (m *machine) event(now time.Time, s *socket, f wire.EventFrame) {
 			kind, from = e.Type, e.Conversation
 			if m.credible(e.Type == wire.EventSent, e.ID, e.Conversation, e.From, e.To) {
 				done = m.keepEvent(d, now, e)
+				if e.Type == wire.EventSent {
+					m.answered(d, now, e.Conversation, false)
+				}
 			}
 		case wire.ChangeEvent:
 			kind, from = e.Type, e.Conversation
 			if m.credible(e.Type == wire.EventChanged, e.ID, e.Conversation, e.From, e.To) {
 				done = m.keepChange(d, now, e)
+				if e.Type == wire.EventChanged {
+					m.answered(d, now, e.Conversation, false)
+				}
 			}
 		case wire.DeliveredEvent:
+			if m.isMember(e.Conversation) {
+				m.answered(d, now, e.Conversation, true)
+			}
 			r := receipt{state: Delivered, at: e.DeliveredAt}
 			done = m.applyReceipts(d, now, e.Conversation, e.Messages, e.Changes, r)
 		case wire.RefusedEvent:
@@ -154,6 +163,9 @@ func (m *machine) keepSaved(d *durable, msg chat.Message, sum chat.Changes, from
 	}
 	k.heard = time.Time{}
 	m.raiseState(d, k, Delivered, "")
+	if msg.From == m.store.uid {
+		d.conv(msg.Conversation).answered = true
+	}
 	m.fold(d, rowOf(msg), sum)
 	m.finishFetched(d, k)
 }
@@ -262,6 +274,21 @@ func (m *machine) applyReadMark(d *durable, now time.Time, conv, by string, at c
 	}
 	if !now.IsZero() && !c.hasMessageAt(at) {
 		m.addBackfill(d, now, backfill{conversation: conv, at: at})
+	}
+}
+
+// answered handles that something of the user was queued in a conversation, or was delivered. If it is the first, the
+// other user has not got the read mark so far, so it counts as unsent again. A message that is only queued may be the
+// first once more, after Redis was wiped.
+func (m *machine) answered(d *durable, now time.Time, conv string, delivered bool) {
+	c := d.conv(conv)
+	if c.answered {
+		return
+	}
+	c.answered = delivered
+	if at := max(c.unsent, c.read[m.store.uid]); at > 0 {
+		c.unsent = at
+		m.readAt = now
 	}
 }
 

@@ -185,6 +185,9 @@ func (m *machine) sent(now time.Time, f wire.Sent) {
 		row = d.own[f.ID]
 		m.accepted(d, row, f.AcceptedAt, Sent, "")
 		delete(m.holds, row.conversation)
+		if row.conversation != "" {
+			m.answered(d, now, row.conversation, false)
+		}
 	})
 	m.dequeue(row)
 	m.tick(now)

@@ -150,6 +150,9 @@ type conversation struct {
 	stale  bool                   // load all messages of the device again when the conversation is opened
 	read   map[string]chat.Micros // read marks by uid
 	unsent chat.Micros            // own read mark that no read event has confirmed; 0 if there is none
+
+	// A message of the user was delivered here. Before the user has written, the other user gets no read mark.
+	answered bool
 }
 
 func (d *durable) conv(id string) *conversation {
@@ -329,6 +332,7 @@ func (s *Store) Snapshot() *Store {
 	for id, conv := range s.d.conversations {
 		k := c.d.conv(id)
 		k.newest, k.unsent, k.change, k.stale = conv.newest, conv.unsent, conv.change, conv.stale
+		k.answered = conv.answered
 		for uid, at := range conv.read {
 			k.read[uid] = at
 		}

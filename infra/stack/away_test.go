@@ -68,6 +68,7 @@ func TestMessagesArePushed(t *testing.T) {
 		}
 	}
 	send("without a subscription", "zero", 0)
+	bob.sendMessage(ann, "an answer: nobody is notified of the request of a stranger")
 	bob.conn.Close()
 	pushed := pushedTexts(t, s, service, bob, "phone")
 	send("without a socket", "one", 1)

@@ -1,6 +1,9 @@
 // Package away publishes events about messages that wait for somebody at whose devices nobody looks (DESIGN §12). The
 // function notify sends pushes for them.
 //
+// Nobody is notified of the request of a stranger: of messages of somebody to whom the recipient has neither written
+// nor whom they have accepted.
+//
 // An instance gathers the messages of a conversation for a second, and publishes one event for them. It publishes at
 // most one event per conversation and recipient in 3 s, and a bounded number about the messages of one sender. An event
 // is a hint: the message waits in the inbox as ever. So what cannot be published in time, or does not fit into memory,
@@ -37,6 +40,7 @@ const (
 	SenderEvery = 15 * time.Second
 
 	attempt    = 10 * time.Second       // to publish an event
+	answering  = 3 * time.Second        // part of it: to learn whether the recipient has answered
 	publishers = 16                     // events that are published at the same time
 	retry      = 2 * time.Second        // after an attempt that failed
 	tick       = 100 * time.Millisecond // precision of these times, so that many events share a look at all
@@ -54,6 +58,10 @@ type Options struct {
 	Now func() time.Time // the server's wall clock; default: time.Now
 	Log *slog.Logger     // default: slog.Default()
 
+	// Answered reports whether uid has ever written to other, or has accepted their request. It must return soon after ctx
+	// ends. After an error, it is asked again. nil: everybody has (tests only).
+	Answered func(ctx context.Context, uid, other string) (bool, error)
+
 	SenderEvery time.Duration // default: the constant SenderEvery. Fault tests have few people who write a lot
 }
 
@@ -64,6 +72,7 @@ type Counters struct {
 	PublishFailed counter.Count // attempts
 	Dropped       counter.Count // messages that were given up, because too many wait or publishing failed for too long
 	Limited       counter.Count // messages that were given up, because their sender's events wait for too long already
+	Requests      counter.Count // messages of people whom the recipient has not answered, so nobody is notified
 }
 
 // Notifier gathers messages and publishes events. It is safe for concurrent use.
@@ -259,14 +268,18 @@ func (n *Notifier) publishDue(ctx context.Context, publishing *sync.WaitGroup, a
 	return next.Sub(now)
 }
 
-// publish publishes an event. If that fails, the event waits again, together with the messages that came meanwhile.
+// publish publishes an event, if the recipient has answered the sender. If that fails, the event waits again, together
+// with the messages that came meanwhile.
 func (n *Notifier) publish(ctx context.Context, k key, c *conversation, e Event, first time.Time) {
-	e.At = chat.MicrosOf(n.opts.Now())
-	data, err := chat.Marshal(e)
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, attempt)
-		defer cancel()
-		err = n.pub.Publish(ctx, data)
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	answered, err := n.answered(ctx, e)
+	if answered && err == nil {
+		e.At = chat.MicrosOf(n.opts.Now())
+		var data []byte
+		if data, err = chat.Marshal(e); err == nil {
+			err = n.pub.Publish(ctx, data)
+		}
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -281,12 +294,25 @@ func (n *Notifier) publish(ctx context.Context, k key, c *conversation, e Event,
 		n.counters.PublishFailed.Add(1)
 		c.due = now.Add(retry)
 		c.event, c.first = merge(e, c.event), first
+	case !answered:
+		n.counters.Requests.Add(int64(len(e.IDs)))
+		c.due = now.Add(Every)
 	default:
 		n.counters.Published.Add(1)
 		c.due = now.Add(Every)
 	}
 	n.next = time.Time{} // an event may have waited for a publisher
 	n.plan(now)
+}
+
+// answered reports whether the recipient of an event has answered its sender.
+func (n *Notifier) answered(ctx context.Context, e Event) (bool, error) {
+	if n.opts.Answered == nil {
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, answering)
+	defer cancel()
+	return n.opts.Answered(ctx, e.UID, e.From)
 }
 
 func earlier(a, b time.Time) time.Time {

@@ -76,9 +76,15 @@ func (p *publisher) check(what, want string) {
 // run runs a Notifier in a bubble.
 func run(t *testing.T, test func(p *publisher, n *away.Notifier, stop func())) {
 	t.Helper()
+	runWith(t, away.Options{}, test)
+}
+
+func runWith(t *testing.T, o away.Options, test func(p *publisher, n *away.Notifier, stop func())) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		p := &publisher{t: t, made: time.Now()}
-		n := away.New(p, away.Options{Log: slog.New(slog.DiscardHandler)})
+		o.Log = slog.New(slog.DiscardHandler)
+		n := away.New(p, o)
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- n.Run(ctx) }()
@@ -128,6 +134,36 @@ func TestGather(t *testing.T) {
 		testwait.Advance(1200 * time.Millisecond)
 		p.check("much later", "16 bob 1 four")
 		if c := n.Counters(); c.Published.Load() != 5 || c.Dropped.Load() != 0 || c.Messages.Load() != 8 {
+			t.Errorf("counters %+v", c)
+		}
+	})
+}
+
+// Nobody is notified of the messages of somebody whom they have not answered. While it is not known, the event waits.
+func TestRequests(t *testing.T) {
+	answered, fail := false, errors.New("redis is down")
+	o := away.Options{Answered: func(_ context.Context, uid, other string) (bool, error) {
+		if uid != "bob" || other != "ann" {
+			t.Errorf("asked whether %s has answered %s", uid, other)
+		}
+		return answered, fail
+	}}
+	runWith(t, o, func(p *publisher, n *away.Notifier, _ func()) {
+		n.Notify(message("ann", "bob", "one"))
+		testwait.Advance(4 * time.Second)
+		answered, fail = true, nil
+		testwait.Advance(2 * time.Second)
+		p.check("not known for 4 s", "5 bob 1 one")
+		answered = false
+		n.Notify(message("ann", "bob", "two"))
+		n.Notify(message("ann", "bob", "three"))
+		testwait.Advance(10 * time.Second)
+		p.check("a request", "")
+		answered = true
+		n.Notify(message("ann", "bob", "four"))
+		testwait.Advance(2 * time.Second)
+		p.check("answered", "17 bob 1 four")
+		if c := n.Counters(); c.Requests.Load() != 2 || c.PublishFailed.Load() == 0 || c.Dropped.Load() != 0 {
 			t.Errorf("counters %+v", c)
 		}
 	})

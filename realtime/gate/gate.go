@@ -15,12 +15,14 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/singleflight"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/counter"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 	"github.com/phoenixchat/phoenixchat/realtime/redissub"
@@ -38,6 +40,7 @@ type Gate struct {
 	Push       bool        // a device of the user is registered for push
 
 	LimitedUntil time.Time // until then, the user may not write to new people; zero: they may
+	Privacy      chat.Privacy
 }
 
 // Blocks reports whether the user has blocked uid.
@@ -64,7 +67,7 @@ func (g Gate) equal(o Gate) bool {
 	return g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter.Equal(o.ValidAfter) &&
 		slices.EqualFunc(g.Ended, o.Ended, time.Time.Equal) &&
 		slices.EqualFunc(g.SignedOut, o.SignedOut, time.Time.Equal) && slices.Equal(g.Blocked, o.Blocked) &&
-		g.Push == o.Push && g.LimitedUntil.Equal(o.LimitedUntil)
+		g.Push == o.Push && g.LimitedUntil.Equal(o.LimitedUntil) && g.Privacy == o.Privacy
 }
 
 // Source reads gates from the users' documents.
@@ -212,8 +215,9 @@ func (g *Gates) Changes() int {
 }
 
 // Keep decodes the fields of gate:{uid} that a script has read (exists, disabled, valid_after, ended, blocked,
-// signed_out, push, limited_until), and keeps the gate like one that Get has read. changes is what Changes returned
-// before the script ran. The error says that another program has written the key; Get then returns the right gate.
+// signed_out, push, limited_until, privacy), and keeps the gate like one that Get has read. changes is what Changes
+// returned before the script ran. The error says that another program has written the key; Get then returns the right
+// gate.
 func (g *Gates) Keep(uid string, values []any, changes int) (Gate, error) {
 	gate, err := decode(values)
 	if err != nil {
@@ -324,7 +328,8 @@ func (g *Gates) Changed(ctx context.Context, uid string, gate Gate) error {
 }
 
 // fields are the fields of gate:{uid}.
-var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked", "signed_out", "push", "limited_until"}
+var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked", "signed_out", "push", "limited_until",
+	"privacy"}
 
 var errMissing = errors.New("gate: not in redis")
 
@@ -336,7 +341,45 @@ func encode(g Gate) []any {
 		blocked = []string{}
 	}
 	return []any{flag[g.Exists], flag[g.Disabled], micros(g.ValidAfter), list(seconds(g.Ended)), list(blocked),
-		list(seconds(g.SignedOut)), flag[g.Push], micros(g.LimitedUntil)}
+		list(seconds(g.SignedOut)), flag[g.Push], micros(g.LimitedUntil), encodePrivacy(g.Privacy)}
+}
+
+// Words of the field privacy, separated by spaces. Scripts look for them.
+const (
+	privacyChats      = "chats"       // only people whom the user has answered see the presence
+	privacyNobody     = "nobody"      // nobody sees it
+	privacyNoReceipts = "no_receipts" // see chat.Privacy
+	privacyOnlyKnown  = "known"       // likewise
+)
+
+// encodePrivacy returns the part of p that realtime/ needs.
+func encodePrivacy(p chat.Privacy) string {
+	var words []string
+	for word, applies := range map[string]bool{privacyChats: p.LastSeen == chat.Chats,
+		privacyNobody: p.LastSeen == chat.Nobody, privacyNoReceipts: p.NoReceipts, privacyOnlyKnown: p.OnlyKnown} {
+		if applies {
+			words = append(words, word)
+		}
+	}
+	slices.Sort(words)
+	return strings.Join(words, " ")
+}
+
+// ParsePrivacy decodes the field privacy of gate:{uid}. It ignores words that this version does not know.
+func ParsePrivacy(text string) (p chat.Privacy) {
+	for _, word := range strings.Fields(text) {
+		switch word {
+		case privacyChats:
+			p.LastSeen = chat.Chats
+		case privacyNobody:
+			p.LastSeen = chat.Nobody
+		case privacyNoReceipts:
+			p.NoReceipts = true
+		case privacyOnlyKnown:
+			p.OnlyKnown = true
+		}
+	}
+	return p
 }
 
 // micros returns t in microseconds, or 0.
@@ -391,12 +434,12 @@ func decode(values []any) (Gate, error) {
 	if values[0] == nil {
 		return Gate{}, errMissing
 	}
-	var s [8]string
+	var s [9]string
 	for i, v := range values {
 		s[i], _ = v.(string)
 	}
-	// signed_out, push and limited_until are missing in a gate that an older version has written.
-	g := Gate{Exists: s[0] == "1", Disabled: s[1] == "1", Push: s[6] == "1"}
+	// signed_out, push, limited_until and privacy are missing in a gate that an older version has written.
+	g := Gate{Exists: s[0] == "1", Disabled: s[1] == "1", Push: s[6] == "1", Privacy: ParsePrivacy(s[8])}
 	var err error
 	if g.ValidAfter, err = timeOf(s[2]); err != nil {
 		return Gate{}, fmt.Errorf("decode gate: valid_after: %w", err)

@@ -14,6 +14,8 @@ import (
 
 // The script that queues a message says whether its recipient should be notified: a device is registered for push, and
 // no lease that is valid says that somebody looks.
+//
+// The instance then knows whether the recipient has answered the sender, if Redis does.
 func TestAway(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		var away []string
@@ -54,6 +56,24 @@ func TestAway(t *testing.T) {
 		check("somebody looks", false)
 		leases(redis.Z{Score: at(time.Minute, 0), Member: "x"}, redis.Z{Score: at(-time.Second, 0.5), Member: "y"})
 		check("the lease has expired", true)
+
+		saved := &archive{}
+		s.wipe(t, b)
+		s.gate(t, "ben", "1", "0")
+		push("1")
+		fresh := openGated(t, b, inbox.Options{Archive: saved, Away: func(m chat.Message) { away = append(away, m.Body) }})
+		for _, answered := range []bool{false, true} {
+			if answered {
+				s.rdb.HSet(t.Context(), "peers:{ben}", "ann", 3)
+			}
+			away = nil
+			fresh.send(t, "ann", "ben", "request")
+			same(t, "messages to notify of", len(away), 1)
+			got, err := fresh.HasAnswered(t.Context(), "ben", "ann")
+			if asked := saved.set(false); got != answered || err != nil || asked != 1 {
+				t.Errorf("answered: %v, %v, and the archive was asked %d times", got, err, asked)
+			}
+		}
 
 		// A repetition is not notified of again, a change is not notified of, and neither is what was refused.
 		leases()

@@ -32,12 +32,14 @@ func (boxes *Inboxes) EnqueueToKnown(ctx context.Context, i Item, device string)
 // passed CheckSend. EnqueueItem sets its AcceptedAt and returns it.
 //
 // As long as an item waits, a repeated send with the same content gets the first answer again, whatever limits are
-// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown
-// and ErrRecipientUnavailable (according to the recipient's gate, which the same script reads), the errors of Limits,
-// and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it again, unchanged, is
-// harmless: if only the second step has failed, this instance repeats only that step, which adds no second event.
+// reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown,
+// ErrRecipientUnavailable and ErrWritersLimited (according to the recipient's gate, which the same script reads), the
+// errors of Limits, and problem.ErrUnavailable. After the last, the message may be queued nevertheless. Sending it
+// again, unchanged, is harmless: if only the second step has failed, this instance repeats only that step, which adds
+// no second event.
 //
-// If a message is queued and nobody looks at a device of its recipient, Options.Away is called.
+// If a message is queued and nobody looks at a device of its recipient, Options.Away is called. Options.Away checks
+// whether the recipient has written to the sender.
 //
 // With Options.ReplicaWait, EnqueueItem returns without an error only after a replica has the item too.
 func (boxes *Inboxes) EnqueueItem(ctx context.Context, i Item, device string) (chat.Micros, error) {
@@ -105,7 +107,7 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 		flag(held != nil), flag(!boxes.senders.hasWritten(from, to)))
 	c.Keys = append(c.Keys, gateKey(to), presenceKey(to))
 	c.Replicate = boxes.opts.ReplicaWait > 0
-	filled, answered := false, false
+	filled, answered := false, false // answered: the archive has said so, and Redis was told
 	for {
 		results := boxes.runWithDevices(ctx, c, from, device)
 		v, err := results[0].Value, results[0].Err
@@ -114,8 +116,14 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 		}
 		r := newReply(v, 2)
 		result := r.str(0)
-		if result == "queued" && len(r.list) > 2 && r.list[2] == "away" && boxes.opts.Away != nil {
-			boxes.opts.Away(*i.Message)
+		if result == "queued" && len(r.list) > 2 && boxes.opts.Away != nil {
+			switch r.list[2] {
+			case "away":
+				boxes.senders.learn(to, from) // so that nobody asks Redis
+				boxes.opts.Away(*i.Message)
+			case "asked":
+				boxes.opts.Away(*i.Message)
+			}
 		}
 		if c.Replicate && results[0].Replicas == 0 && (result == "queued" || result == "again") {
 			// It stays in the inbox, and the sender does not see it as sent. The repeated send waits again.
@@ -141,6 +149,19 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 			}
 			filled = true
 			continue
+		case "known":
+			// As for a stranger. The refusal would be final, so it must not stand for want of an answer.
+			if !answered {
+				if answered, err = boxes.hasAnswered(ctx, from, to); err != nil {
+					return 0, false, err
+				}
+				if answered {
+					continue
+				}
+			}
+			boxes.counters.Refused.Add(1)
+			boxes.counters.Unknown.Add(1)
+			return 0, false, ErrWritersLimited
 		case "stranger":
 			// The recipient may have answered before Redis was wiped, or a moment ago.
 			if !answered {

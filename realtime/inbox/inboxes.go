@@ -31,6 +31,9 @@ var (
 	// ErrContactsForbidden refuses a sender to whom an admin has forbidden new contacts.
 	ErrContactsForbidden = problem.New(problem.Forbidden, "contacts_forbidden",
 		"You may not write to new people at the moment. You can still write to people you have chatted with.")
+	// ErrWritersLimited refuses a sender whom the recipient has never answered, and who wants no messages of such people.
+	ErrWritersLimited = problem.New(problem.Forbidden, "writers_limited",
+		"This person only gets messages from people they have written to.")
 	ErrOutboxFull = problem.New(problem.TooMany, "outbox_full",
 		"Too many of your messages are waiting to be read. This one will be sent when there is room.").
 		WithRetry(time.Minute)
@@ -107,7 +110,8 @@ type Gates interface {
 
 // Archive knows the messages that were saved. gatefirestore.Archive implements it.
 type Archive interface {
-	// Writers returns the members of a conversation of whom a message was saved.
+	// Writers returns the members of a conversation of whom a message was saved, and those who have accepted the request
+	// of such a member.
 	Writers(ctx context.Context, conversation string) ([]string, error)
 }
 
@@ -125,7 +129,8 @@ type Options struct {
 	Limits  Limits
 
 	// Away is called for each message that was queued for a user with a device registered for push, while nobody looked at
-	// any of the user's devices. It must not block. nil: nobody is notified.
+	// any of the user's devices. It must check with HasWritten that the user has written to the sender: nobody is notified
+	// of the request of a stranger. It must not block. nil: nobody is notified.
 	Away func(chat.Message)
 
 	// ReplicaWait is how long a send waits until a replica of Redis has the message. If none has it by then, the send is
@@ -217,6 +222,7 @@ type Counters struct {
 	Strangers     counter.Count // messages refused because the recipient has not answered
 	NewPeople     counter.Count // messages refused because the sender has written to too many new people
 	Forbidden     counter.Count // messages refused because an admin has forbidden the sender new contacts
+	Unknown       counter.Count // messages refused because the recipient wants none of people whom they have not answered
 	OutboxFull    counter.Count // messages refused because too many of the sender wait
 	TooFast       counter.Count // messages refused because of the sender's rate over all instances
 	Asked         counter.Count // questions to the archive

@@ -47,11 +47,36 @@ func (boxes *Inboxes) hasAnswered(ctx context.Context, from, to string) (bool, e
 	return true, boxes.acquaint(ctx, to, from, true, false)
 }
 
-// HasWritten reports whether from has ever sent a message to to. It takes a round trip, unless this instance knows it.
-// It asks the archive only if Redis does not know of a message, and about one pair at most once a minute, so a first
-// message that was sent and wiped meanwhile may be reported late. The error is problem.ErrUnavailable, or
-// ErrRateLimited after 60 questions to the archive because of to within a minute.
+// HasWritten reports whether from has ever sent a message to to, or has accepted the request of to. It takes a round
+// trip, unless this instance knows it. It asks the archive only if Redis does not know of a message, and about one pair
+// at most once a minute, so a first message that was sent and wiped meanwhile may be reported late. The error is
+// problem.ErrUnavailable, or ErrRateLimited after 60 questions to the archive because of to within a minute.
 func (boxes *Inboxes) HasWritten(ctx context.Context, from, to string) (bool, error) {
+	return boxes.hasWritten(ctx, to, from, to)
+}
+
+// HasAnswered is HasWritten, but the questions to the archive are those of uid.
+func (boxes *Inboxes) HasAnswered(ctx context.Context, uid, other string) (bool, error) {
+	return boxes.hasWritten(ctx, uid, uid, other)
+}
+
+// Accept records that uid has accepted the request of another user, which counts as if uid had written to them. The
+// caller must record it in the archive as well. The error is chat.ErrRequestUnknown if the other user has never written
+// to uid; otherwise somebody could write to any number of new people by accepting them first. The other errors are
+// those of HasWritten.
+func (boxes *Inboxes) Accept(ctx context.Context, uid, other string) error {
+	wrote, err := boxes.HasWritten(ctx, other, uid)
+	if err != nil {
+		return err
+	}
+	if !wrote {
+		return chat.ErrRequestUnknown
+	}
+	return boxes.acquaint(ctx, uid, other, true, true)
+}
+
+// hasWritten is HasWritten, because of a user named by asker.
+func (boxes *Inboxes) hasWritten(ctx context.Context, asker, from, to string) (bool, error) {
 	if boxes.senders.hasWritten(from, to) {
 		return true, nil
 	}
@@ -63,7 +88,7 @@ func (boxes *Inboxes) HasWritten(ctx context.Context, from, to string) (bool, er
 		boxes.senders.learn(from, to)
 		return true, nil
 	}
-	known, _, err = boxes.askArchive(ctx, to, from, to)
+	known, _, err = boxes.askArchive(ctx, asker, from, to)
 	return known, err
 }
 

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -100,7 +102,12 @@ func (c *Client) Corrected(ctx context.Context, messages []delivery.Delivered) e
 
 // Set implements API.
 func (c *Client) Set(ctx context.Context, s Setting) error {
-	return c.call(ctx, http.MethodPost, SettingPath, s, nil)
+	err := c.call(ctx, http.MethodPost, SettingPath, s, nil)
+	var answer *statusError
+	if errors.As(err, &answer) && answer.code() == chat.ErrRequestUnknown.Code {
+		return chat.ErrRequestUnknown.WithCause(err)
+	}
+	return err
 }
 
 // Waiting implements API.
@@ -115,6 +122,23 @@ func (c *Client) Figures(ctx context.Context) (Figures, error) {
 	var f Figures
 	err := c.call(ctx, http.MethodGet, FiguresPath, nil, &f)
 	return f, err
+}
+
+// statusError is an answer that is not 2xx.
+type statusError struct {
+	status int
+	body   []byte
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("status %d: %.300s", e.status, e.body) }
+
+// code returns the code of a problem document; "": it is none.
+func (e *statusError) code() string {
+	var p struct{ Code string }
+	if json.Unmarshal(e.body, &p) != nil {
+		return ""
+	}
+	return p.Code
 }
 
 // call sends one request and decodes the response into out, unless out is nil.
@@ -152,7 +176,7 @@ func (c *Client) call(ctx context.Context, method, path string, in, out any) err
 		return fail(err)
 	}
 	if resp.StatusCode/100 != 2 {
-		return fail(fmt.Errorf("status %d: %.300s", resp.StatusCode, answer))
+		return fail(&statusError{resp.StatusCode, answer})
 	}
 	if out == nil {
 		return nil

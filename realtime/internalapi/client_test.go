@@ -68,6 +68,24 @@ func TestCorrectedIsSplit(t *testing.T) {
 	}
 }
 
+// A request that cannot be accepted is the only refusal that a caller can tell from an outage.
+func TestUnknownRequest(t *testing.T) {
+	for answer, want := range map[string]error{
+		`{"code":"request_unknown"}`: chat.ErrRequestUnknown, `{"code":"not_found"}`: problem.ErrUnavailable,
+		"404 page not found": problem.ErrUnavailable, "": problem.ErrUnavailable,
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusNotFound)
+			io.WriteString(w, answer)
+		}))
+		t.Cleanup(srv.Close)
+		c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL, Tokens: tokens{}})
+		if err := c.Set(t.Context(), internalapi.Setting{}); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", answer, err, want)
+		}
+	}
+}
+
 func TestClient(t *testing.T) {
 	type seen struct {
 		method, path, auth string
@@ -95,7 +113,7 @@ func TestClient(t *testing.T) {
 	ctx := t.Context()
 	g := internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5,
 		Ended: []chat.Micros{7}, SignedOut: []chat.Micros{7}, Blocked: []string{"eve"}, Push: true,
-		LimitedUntil: 9}
+		LimitedUntil: 9, Privacy: chat.Privacy{OnlyKnown: true}}
 	if err := c.GateChanged(ctx, g); err != nil {
 		t.Error(err)
 	}
@@ -122,7 +140,8 @@ func TestClient(t *testing.T) {
 	want := []seen{
 		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true,
 			"valid_after": 5.0, "ended": []any{7.0}, "signed_out": []any{7.0}, "blocked": []any{"eve"}, "push": true,
-			"limited_until": 9.0}},
+			"limited_until": 9.0, "privacy": map[string]any{"last_seen": "everyone", "read_receipts": true,
+				"writers": "known", "findable": "everyone"}}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada"}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada", "own": true}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},

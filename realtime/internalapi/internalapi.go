@@ -9,7 +9,7 @@
 //	POST /internal/profile    [Profile] → 204
 //	POST /internal/purge      [Purge] → 200 [Purged]
 //	POST /internal/corrected  [Corrected] → 204
-//	POST /internal/setting    [Setting] → 204
+//	POST /internal/setting    [Setting] → 204; 404 if it accepts a request that does not exist
 //	GET  /internal/waiting    200 → [Waiting]
 //	GET  /internal/figures    200 → [Figures], with more about the instance that answers
 //
@@ -58,13 +58,15 @@ type Gate struct {
 
 	// LimitedUntil is the time until which the user may not write to new people; 0: they may.
 	LimitedUntil chat.Micros `json:"limited_until,omitempty"`
+
+	Privacy chat.Privacy `json:"privacy,omitzero"`
 }
 
 // Equal reports whether g and o are the same gate.
 func (g Gate) Equal(o Gate) bool {
 	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter &&
 		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.SignedOut, o.SignedOut) && slices.Equal(g.Blocked, o.Blocked) &&
-		g.Push == o.Push && g.LimitedUntil == o.LimitedUntil
+		g.Push == o.Push && g.LimitedUntil == o.LimitedUntil && g.Privacy == o.Privacy
 }
 
 // Check reports a uid that is not valid.
@@ -219,7 +221,8 @@ type API interface {
 	// if the messages are too large for one. After an error, some devices may have been corrected.
 	Corrected(ctx context.Context, messages []delivery.Delivered) error
 
-	// Set sends a choice of a user to all devices of the user.
+	// Set sends a choice of a user to all devices of the user. A user who accepts a request (chat.SettingAccept) has then
+	// answered it; if the other user has never written to them, the error is chat.ErrRequestUnknown.
 	Set(ctx context.Context, s Setting) error
 
 	// Waiting returns who fills what. It is for operators: it reads all inboxes in which messages wait.

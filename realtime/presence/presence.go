@@ -13,7 +13,12 @@
 // A watcher and a watched user of whom one has blocked the other do not see each other's presence: the state is
 // offline, without a time, and never changes. The time at which somebody was last seen is reported in whole minutes.
 //
-// A notice of a new profile follows the same rule: only a watcher who may see the presence gets it.
+// The presence is hidden in the same way from a watcher who has written to the watched user and was not answered:
+// peers:{uid} says so. If Redis does not know it, the presence is visible as to any stranger. The privacy of the
+// watched user, in their gate, may hide it from everybody to whom they have not written, or from everybody.
+//
+// A notice of a new profile follows the rule of blocks: a watcher does not get it if one of the two has blocked the
+// other.
 //
 // Changes are published on seen:{uid}, to which an instance subscribes once per watched user. "off" only causes another
 // look-up a few seconds later, so that nobody sees a reconnect.
@@ -114,7 +119,9 @@ func userKeys(uid string) []string {
 }
 
 // stateKeys returns the keys of the script that looks up a user.
-func stateKeys(uid string) []string { return append(userKeys(uid), "gate:{"+uid+"}") }
+func stateKeys(uid string) []string {
+	return append(userKeys(uid), "gate:{"+uid+"}", "peers:{"+uid+"}")
+}
 
 const instancesKey = "instances"
 

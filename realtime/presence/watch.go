@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
@@ -27,19 +28,61 @@ type topic struct {
 	unsubscribe func() // nil until the subscription is confirmed
 	known       bool
 	state       State
-	blocked     []string // whom the user had blocked at the last look-up; current if gateKnown
+	blocked     []string      // whom the user had blocked at the last look-up; current if gateKnown
+	audience    chat.Audience // likewise: who sees the presence
 	gateKnown   bool
-	profileDue  bool      // the profile has changed; watchers are notified when it is known whom the user has blocked
-	checkAt     time.Time // when to look up the state again
-	notices     int       // number received; a look-up that began before the last one is out of date
+	peers       map[string]string // by uid of a watcher: what peers:{uid} holds; missing: not looked up. Never changed
+	profileDue  bool              // the profile has changed; watchers are notified when it is known who is blocked
+	checkAt     time.Time         // when to look up the state again
+	notices     int               // number received; a look-up that began before the last one is out of date
 }
+
+// Values in peers of a watcher. Others are those of strangers.
+const (
+	userWrote   = "1"
+	watcherOnly = "2" // has written, and was not answered
+	bothWrote   = "3"
+)
 
 // shownTo returns the state that w may see, and whether that is the real one. presence.mu is held.
 func (t *topic) shownTo(w *Watcher) (s State, real bool) {
-	if slices.Contains(t.blocked, w.uid) || slices.Contains(w.blocked, t.uid) {
+	if t.isBlocked(w) || !t.isKnownTo(w) || !t.admits(t.peers[w.uid]) {
 		return State{User: t.uid}, false
 	}
 	return t.state, true
+}
+
+// admits reports whether a watcher with a value in peers may see the presence, if nobody has blocked the other.
+func (t *topic) admits(peer string) bool {
+	switch t.audience {
+	case chat.Everyone:
+		return peer != watcherOnly
+	case chat.Chats:
+		return peer == userWrote || peer == bothWrote
+	default:
+		return false
+	}
+}
+
+// isBlocked reports whether the users of t and w have blocked each other. presence.mu is held.
+func (t *topic) isBlocked(w *Watcher) bool {
+	return slices.Contains(t.blocked, w.uid) || slices.Contains(w.blocked, t.uid)
+}
+
+// isKnownTo reports whether it is known what w may see. presence.mu is held.
+func (t *topic) isKnownTo(w *Watcher) bool {
+	_, ok := t.peers[w.uid]
+	return t.known && ok
+}
+
+// isWatchedBy reports whether a socket of uid watches. presence.mu is held.
+func (t *topic) isWatchedBy(uid string) bool {
+	for w := range t.watchers {
+		if w.uid == uid {
+			return true
+		}
+	}
+	return false
 }
 
 // Watcher is one socket's list of watched users.
@@ -80,7 +123,7 @@ func (w *Watcher) SetBlocked(uids []string) {
 	before := w.blocked
 	w.blocked = uids
 	for uid := range w.list {
-		if t := w.presence.topics[uid]; t.known && slices.Contains(before, uid) != slices.Contains(uids, uid) {
+		if t := w.presence.topics[uid]; t.isKnownTo(w) && slices.Contains(before, uid) != slices.Contains(uids, uid) {
 			w.addChange(uid)
 		}
 	}
@@ -91,7 +134,7 @@ func (w *Watcher) SetBlocked(uids []string) {
 // again. Calls must not overlap.
 func (w *Watcher) Set(ctx context.Context, uids []string) error {
 	uids = uids[:min(len(uids), wire.MaxWatch)]
-	var added []*topic
+	var unknown []*topic // whose states, or what w may see of them, must be looked up
 	p := w.presence
 	p.mu.Lock()
 	if w.closed {
@@ -112,19 +155,23 @@ func (w *Watcher) Set(ctx context.Context, uids []string) error {
 		if t == nil {
 			t = &topic{presence: p, uid: uid, watchers: map[*Watcher]struct{}{}, checkAt: time.Now().Add(time.Second)}
 			p.topics[uid] = t
-			added = append(added, t)
 		}
 		t.watchers[w] = struct{}{}
-		if t.known {
+		if t.isKnownTo(w) {
 			w.addChange(uid)
+			continue
+		}
+		unknown = append(unknown, t)
+		if again := time.Now().Add(time.Second); again.Before(t.checkAt) { // if this look-up fails
+			t.checkAt = again
 		}
 	}
 	p.mu.Unlock()
-	if len(added) == 0 {
+	if len(unknown) == 0 {
 		return nil
 	}
 	p.replanChecks()
-	return p.refreshStates(ctx, added)
+	return p.refreshStates(ctx, unknown, w.uid)
 }
 
 // unwatch removes uid from the list. presence.mu is held.
@@ -185,7 +232,7 @@ func (w *Watcher) ReadProfiles() []string {
 	defer w.presence.mu.Unlock()
 	var uids []string
 	for _, uid := range slices.Sorted(maps.Keys(w.renamed)) {
-		if _, real := w.presence.topics[uid].shownTo(w); real {
+		if !w.presence.topics[uid].isBlocked(w) {
 			uids = append(uids, uid)
 		}
 	}
@@ -236,7 +283,7 @@ const noticeProfile = "profile"
 func (t *topic) notifyProfile() {
 	t.profileDue = false
 	for w := range t.watchers {
-		if _, real := t.shownTo(w); real {
+		if !t.isBlocked(w) {
 			if w.renamed == nil {
 				w.renamed = map[string]struct{}{}
 			}
@@ -246,8 +293,17 @@ func (t *topic) notifyProfile() {
 	}
 }
 
+// noticePeer and a uid are the notice that this user has written to the watched one for the first time, or that the
+// watched one has answered: they may see something else than before. Script know of package inbox publishes it. An
+// instance that does not know it takes it for "off".
+const noticePeer = "peer "
+
 // Receive implements redissub.Receiver.
 func (t *topic) Receive(payload string) {
+	if uid, ok := strings.CutPrefix(payload, noticePeer); ok {
+		t.peerChanged(uid)
+		return
+	}
 	if payload == noticeProfile {
 		t.presence.mu.Lock()
 		t.notices++ // a look-up under way may have read the gate before a block
@@ -261,7 +317,7 @@ func (t *topic) Receive(payload string) {
 		t.notices++
 		after := time.Duration(0) // look up who may see it
 		if t.gateKnown {
-			t.setState(State{User: t.uid, Online: true}, t.blocked)
+			t.setState(State{User: t.uid, Online: true}, t.blocked, t.audience, t.peers)
 			after = t.presence.opts.tuning.Expire
 		}
 		t.presence.mu.Unlock()
@@ -269,6 +325,26 @@ func (t *topic) Receive(payload string) {
 		return
 	}
 	t.scheduleCheck(t.presence.opts.tuning.Linger) // "off" may be part of a reconnect
+}
+
+// peerChanged looks up again what uid may see, if uid watches. Until then, nothing is reported to uid.
+//
+// If uid sees the presence now, what they see next is reported in any case, because it is hidden meanwhile.
+func (t *topic) peerChanged(uid string) {
+	t.presence.mu.Lock()
+	watched := t.isWatchedBy(uid)
+	if watched {
+		t.notices++
+		t.gateKnown = false // an "on" before the look-up must not put it off
+		if t.admits(t.peers[uid]) {
+			t.peers = maps.Clone(t.peers)
+			delete(t.peers, uid)
+		}
+	}
+	t.presence.mu.Unlock()
+	if watched {
+		t.scheduleCheck(0)
+	}
 }
 
 // Lost implements redissub.Receiver.
@@ -288,15 +364,19 @@ func (t *topic) scheduleCheck(d time.Duration) {
 	t.presence.replanChecks()
 }
 
-// setState stores a state and whom the user has blocked, and notifies the watchers for whom something has changed. A
-// watcher from whom the state is hidden is not notified: the moment itself would reveal something. presence.mu is held.
-func (t *topic) setState(s State, blocked []string) {
+// setState stores a state, whom the user has blocked, who sees the state, and what peers holds of the watchers. It
+// notifies the watchers for whom something has changed. A watcher from whom the state is hidden is not notified: the
+// moment itself would reveal something. presence.mu is held.
+func (t *topic) setState(s State, blocked []string, audience chat.Audience, peers map[string]string) {
 	before := *t
-	t.known, t.state, t.blocked = true, s, blocked
+	t.known, t.state, t.blocked, t.audience, t.peers = true, s, blocked, audience, peers
 	for w := range t.watchers {
+		if !t.isKnownTo(w) {
+			continue
+		}
 		old, wasReal := before.shownTo(w)
 		now, isReal := t.shownTo(w)
-		if !before.known || old.Online != now.Online || wasReal != isReal && old != now {
+		if !before.isKnownTo(w) || old.Online != now.Online || wasReal != isReal && old != now {
 			w.addChange(t.uid)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/phoenixchat/phoenixchat/realtime/away"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
@@ -59,7 +60,8 @@ func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
 	if err := decodeCall(w, r, &call); err != nil {
 		return err
 	}
-	g := gate.Gate{Exists: call.Exists, Disabled: call.Disabled, Blocked: call.Blocked, Push: call.Push}
+	g := gate.Gate{Exists: call.Exists, Disabled: call.Disabled, Blocked: call.Blocked, Push: call.Push,
+		Privacy: call.Privacy}
 	if call.ValidAfter > 0 {
 		g.ValidAfter = call.ValidAfter.Time()
 	}
@@ -154,11 +156,20 @@ func (s *Server) corrected(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// set serves POST /internal/setting: a user has chosen a setting.
+// set serves POST /internal/setting: a user has chosen a setting. Whoever accepts a request has answered it.
 func (s *Server) set(w http.ResponseWriter, r *http.Request) error {
 	var call internalapi.Setting
 	if err := decodeCall(w, r, &call); err != nil {
 		return err
+	}
+	if call.Setting.Kind == chat.SettingAccept {
+		other, err := chat.Other(call.Setting.Conversation, call.UID)
+		if err == nil {
+			err = s.inboxes.Accept(r.Context(), call.UID, other)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	event := wire.SettingEvent{Type: wire.EventSetting, Setting: call.Setting}
 	entries := []inbox.Entry{{UID: call.UID, Type: wire.EventSetting, Event: event}}

@@ -105,7 +105,7 @@ type Deps struct {
 
 	Inboxes inbox.Options  // New sets Subscriber, Runner, Gates, Now and Log
 	Settle  settle.Options // New sets Now, Log and Jitter
-	Away    away.Options   // New sets Now and Log
+	Away    away.Options   // New sets Now, Log and Answered
 }
 
 // Server is one instance of the realtime service. Create it with New.
@@ -146,7 +146,7 @@ func New(deps Deps) (*Server, error) {
 		Log: log})
 	deps.Inboxes.Subscriber, deps.Inboxes.Runner, deps.Inboxes.Gates = s.subscriber, runner, s.gates
 	deps.Inboxes.Now, deps.Inboxes.Log = deps.Now, log
-	deps.Away.Now, deps.Away.Log = deps.Now, log
+	deps.Away.Now, deps.Away.Log, deps.Away.Answered = deps.Now, log, s.hasAnswered
 	s.away = away.New(deps.Notify, deps.Away)
 	if deps.Notify != nil {
 		deps.Inboxes.Away = s.away.Notify
@@ -181,6 +181,16 @@ func New(deps Deps) (*Server, error) {
 		}
 	}
 	return s, s.route()
+}
+
+// hasAnswered reports whether uid has answered other, of whose message uid should be notified. If other has caused too
+// many questions to the archive, it reports that uid has not.
+func (s *Server) hasAnswered(ctx context.Context, uid, other string) (bool, error) {
+	answered, err := s.inboxes.HasWritten(ctx, uid, other)
+	if errors.Is(err, inbox.ErrRateLimited) {
+		return false, nil
+	}
+	return answered, err
 }
 
 // announced returns the limits that clients learn in the welcome.

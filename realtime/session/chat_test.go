@@ -58,6 +58,7 @@ func TestTwoUsersChat(t *testing.T) {
 func TestChatAcrossTwoInstances(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
 		second := rig.Start(nil)
+		rig.Acquaint(alice, bob)
 		a, b := in.Join(t, alice), second.Join(t, bob)
 		for i := range 20 {
 			id := a.Say(bob, fmt.Sprint(i))
@@ -302,6 +303,7 @@ func TestReadMarksOfOtherConversationsAreRefused(t *testing.T) {
 
 func TestReadMarks(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		rig.Acquaint(alice, bob)
 		a, b := in.Join(t, alice), in.Join(t, bob)
 		a.Say(bob, "x")
 		m, cursor := servertest.Event[wire.MessageEvent](b, wire.EventMessage)
@@ -321,6 +323,7 @@ func TestReadMarks(t *testing.T) {
 
 func TestTyping(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		rig.Acquaint(alice, bob, carol)
 		a, b, c := in.Join(t, alice), in.Join(t, bob), in.Join(t, carol)
 		a.Send(wire.ClientFrame{Type: wire.TypeTyping, To: bob})
 		if got := servertest.As[wire.Typing](b); got.From != alice {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/signins"
@@ -188,6 +189,13 @@ func (s *session) limited() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return time.Now().Before(s.gate.LimitedUntil)
+}
+
+// privacy returns the user's privacy.
+func (s *session) privacy() chat.Privacy {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.gate.Privacy
 }
 
 // blocks reports whether the user has blocked uid.

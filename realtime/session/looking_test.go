@@ -42,8 +42,9 @@ func notified(t *testing.T, rig *servertest.Rig, what, want string) {
 	}
 }
 
-// registered gives users a device that is registered for push.
+// registered gives users a device that is registered for push, and makes them acquainted with alice.
 func registered(rig *servertest.Rig, uids ...string) {
+	rig.Acquaint(append(uids, alice)...)
 	for _, uid := range uids {
 		rig.Gates.Set(uid, gate.Gate{Exists: true, Push: true})
 	}

@@ -179,6 +179,7 @@ func TestReadMarksAreLimited(t *testing.T) {
 		for i := range n {
 			uid := fmt.Sprintf("friendUid%04d", i)
 			rig.Gates.Set(uid, gate.Gate{Exists: true})
+			rig.Acquaint(alice, uid)
 			s := in.Join(t, uid)
 			s.Say(alice, "hello")
 			s.Close()

@@ -231,7 +231,8 @@ func (s *session) lookUp(uid string, f func() error) error {
 	switch {
 	case errors.Is(err, inbox.ErrRecipientUnknown):
 		s.user.found(uid, check, false)
-	case err == nil, errors.Is(err, inbox.ErrRecipientUnavailable), errors.Is(err, inbox.ErrIDReused):
+	case err == nil, errors.Is(err, inbox.ErrRecipientUnavailable), errors.Is(err, inbox.ErrWritersLimited),
+		errors.Is(err, inbox.ErrIDReused):
 		s.user.found(uid, check, true)
 	default: // it may have been refused before the gate was looked up
 		s.user.refund(check)
@@ -250,14 +251,19 @@ func (s *session) gateOf(uid string) (g gate.Gate, err error) {
 	return g, err
 }
 
-// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. A hint that
-// cannot be published is dropped.
+// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. Somebody
+// who may not see the user's presence gets none, nor does somebody to whom the user has never written: it would show
+// that the user reads their request. A hint that cannot be published is dropped.
 func (s *session) publishTyping(to string) {
-	if s.blocks(to) {
+	if s.blocks(to) || s.privacy().LastSeen == chat.Nobody {
 		return
 	}
 	g, err := s.gateOf(to)
+	answered := false
 	if err == nil && !g.Blocks(s.uid) {
+		answered, err = s.deps.Inboxes.HasAnswered(s.ctx, s.uid, to)
+	}
+	if err == nil && answered {
 		var data []byte
 		if data, err = wire.Encode(wire.Typing{From: s.uid}); err == nil {
 			err = s.deps.Inboxes.PublishHint(s.ctx, to, data)
@@ -339,20 +345,25 @@ func (s *session) applyReadMarks(retry bool) {
 
 // applyReadMark passes one read mark to the settler. It ignores a mark in a conversation in which the other user has
 // not written to the reader, so that nobody can put events into the inbox of a stranger, and a mark between users of
-// whom one has blocked the other. The client does not learn which it was. An error calls for another attempt.
+// whom one has blocked the other. The client does not learn which it was. If the reader has not answered the other
+// user, or one of the two wants no receipts, only the reader's own devices get the mark. An error calls for another
+// attempt.
 func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 	other, err := chat.Other(conversation, s.uid)
 	if err != nil {
 		return nil // cannot happen: the reader has checked it
 	}
-	allowed := false
+	allowed, shared := false, false
 	if !s.blocks(other) {
 		g, err := s.gateOf(other)
 		switch {
 		case errors.Is(err, problem.ErrUnavailable):
 			return err
 		case err == nil && !g.Blocks(s.uid):
-			allowed, err = s.deps.Inboxes.HasWritten(s.workCtx, other, s.uid)
+			if allowed, err = s.deps.Inboxes.HasWritten(s.workCtx, other, s.uid); allowed {
+				shared, err = s.deps.Inboxes.HasAnswered(s.workCtx, s.uid, other)
+				shared = shared && !g.Privacy.NoReceipts && !s.privacy().NoReceipts
+			}
 			if errors.Is(err, problem.ErrUnavailable) {
 				return err
 			}
@@ -362,5 +373,9 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 		s.counters.MarksDropped.Add(1)
 		return nil
 	}
-	return s.window.Read(delivery.Read{Conversation: conversation, By: s.uid, At: at})
+	r := delivery.Read{Conversation: conversation, By: s.uid, At: at}
+	if !shared {
+		return s.window.ReadPrivately(r)
+	}
+	return s.window.Read(r)
 }

@@ -52,6 +52,54 @@ func TestReadMarks(t *testing.T) {
 	})
 }
 
+// A private mark is saved, and only the reader's devices get it. A mark for both gets what it covers to the other user.
+func TestPrivateReadMarks(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		pub := newTopic()
+		x := start(t, b, pub, Options{})
+		ben := x.attach(t, "ben", "")
+		m := x.send(t, "ann", "ben", "one")
+		ben.receive()
+		ben.ack()
+		at := func(n chat.Micros) delivery.Read {
+			return delivery.Read{Conversation: m.Conversation, By: "ben", At: m.At + n}
+		}
+		check := func(what string, ann, bens []chat.Micros, marks ...delivery.Read) {
+			t.Helper()
+			testwait.Until(t, what+" is settled", func() bool { return x.Counters().Waiting.Load() == 0 })
+			for uid, want := range map[string][]chat.Micros{"ann": ann, "ben": bens} {
+				var got []chat.Micros
+				for _, e := range x.events(t, uid) {
+					var r wire.ReadEvent
+					if err := json.Unmarshal(e.Data, &r); err != nil {
+						t.Fatal(err)
+					}
+					if r.Type == wire.EventRead {
+						got = append(got, r.At-m.At)
+					}
+				}
+				same(t, what+": marks of "+uid, got, want)
+			}
+			same(t, what+": published", pub.reads(), marks)
+		}
+		read := func(f func(delivery.Read) error, r delivery.Read) {
+			t.Helper()
+			if err := f(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		read(ben.w.ReadPrivately, at(0))
+		check("a private mark", nil, []chat.Micros{0}, at(0))
+		read(ben.w.Read, at(0))
+		check("the same for both", []chat.Micros{0}, []chat.Micros{0, 0}, at(0), at(0))
+		read(ben.w.Read, at(1))
+		read(ben.w.ReadPrivately, at(2))
+		check("both at once", []chat.Micros{0, 1}, []chat.Micros{0, 0, 2}, at(0), at(0), at(2))
+		same(t, "counted", x.Counters().Reads.Load(), 3)
+		ben.close()
+	})
+}
+
 // Pub/Sub confirms only the first of two messages. The read mark for both waits for the second.
 func TestReadMarkWaitsForTheRestOfItsList(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {

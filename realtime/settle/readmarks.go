@@ -13,11 +13,14 @@ import (
 )
 
 // readMark is a read mark on its way: it is queued, then published, then appended as a read event to the inboxes of
-// both users. It stays in inboxState.readMarks until the last step has succeeded. A failed step therefore needs no
-// undoing: the next flush continues there. A newer mark of the same conversation raises at, and is published again.
+// both users, or only to that of the reader. It stays in inboxState.readMarks until the last step has succeeded. A
+// failed step therefore needs no undoing: the next flush continues there. A newer mark of the same conversation raises
+// at, and is published again.
 type readMark struct {
 	members   [2]string   // of the conversation
+	reader    int         // index in members
 	at        chat.Micros // newest mark
+	shared    chat.Micros // newest mark that the other member may see
 	after     inbox.ID    // acks up to here come first
 	published chat.Micros // newest mark that Pub/Sub has confirmed
 
@@ -25,8 +28,16 @@ type readMark struct {
 	appended, tried [2]chat.Micros
 }
 
+// wanted returns the newest mark that a member may see.
+func (m *readMark) wanted(member int) chat.Micros {
+	if member == m.reader {
+		return m.at
+	}
+	return m.shared
+}
+
 // queueReadMark queues r behind the acks so far. It returns false if too many marks wait. s.mu is held.
-func (st *inboxState) queueReadMark(r delivery.Read, members [2]string) bool {
+func (st *inboxState) queueReadMark(r delivery.Read, members [2]string, private bool) bool {
 	m := st.readMarks[r.Conversation]
 	if m == nil {
 		if st.s.readMarks >= st.s.opts.maxReadMarks {
@@ -34,9 +45,15 @@ func (st *inboxState) queueReadMark(r delivery.Read, members [2]string) bool {
 		}
 		st.s.readMarks++
 		m = &readMark{members: members}
+		if members[1] == st.uid {
+			m.reader = 1
+		}
 		st.readMarks[r.Conversation] = m
 	}
 	m.at = max(m.at, r.At)
+	if !private {
+		m.shared = max(m.shared, r.At)
+	}
 	m.after = maxID(m.after, st.acked)
 	return true
 }
@@ -82,8 +99,8 @@ func (s *Settler) confirmReadMarks(pubs *pubMessages) {
 	}
 }
 
-// appendReadMarks appends the published read marks whose acks are settled to the inboxes of both users. If one of the
-// two appends fails, a later flush repeats that one.
+// appendReadMarks appends the published read marks whose acks are settled to the inboxes of those who may see them. If
+// one of two appends fails, a later flush repeats that one.
 func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
 	type target struct {
 		it           *item
@@ -102,13 +119,14 @@ func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
 				continue
 			}
 			for i, uid := range m.members {
-				if m.appended[i] == m.at {
+				at := m.wanted(i)
+				if m.appended[i] == at {
 					continue
 				}
-				targets = append(targets, target{it, m, i, conversation, m.at})
+				targets = append(targets, target{it, m, i, conversation, at})
 				entries = append(entries, inbox.Entry{UID: uid, Type: wire.EventRead, Event: wire.ReadEvent{
-					Type: wire.EventRead, Conversation: conversation, By: it.state.uid, At: m.at},
-					Again: m.tried[i] == m.at})
+					Type: wire.EventRead, Conversation: conversation, By: it.state.uid, At: at},
+					Again: m.tried[i] == at})
 			}
 		}
 	}
@@ -126,11 +144,10 @@ func (s *Settler) appendReadMarks(ctx context.Context, items []*item) {
 			continue
 		}
 		a.m.appended[a.member] = a.at
-		if a.m.appended[1-a.member] != a.at {
-			continue
-		}
-		s.counters.Reads.Add(1)
-		if a.m.at == a.at { // else a newer mark came meanwhile
+		// Otherwise the other append is missing, or a newer mark came meanwhile.
+		done := a.m.appended[0] == a.m.wanted(0) && a.m.appended[1] == a.m.wanted(1)
+		if done && a.it.state.readMarks[a.conversation] == a.m {
+			s.counters.Reads.Add(1)
 			delete(a.it.state.readMarks, a.conversation)
 			s.readMarks--
 		}

@@ -130,7 +130,12 @@ func (w *Window) Newest() inbox.ID {
 // Read queues a read mark. After the acks that came before it, the mark is published and appended as a read event to
 // the inboxes of both users. r.By must be the user of the window. Read returns problem.ErrUnavailable if too many marks
 // wait or the window is closed.
-func (w *Window) Read(r delivery.Read) error {
+func (w *Window) Read(r delivery.Read) error { return w.read(r, false) }
+
+// ReadPrivately is Read for a mark that the other user must not see. Its event goes only to the inbox of the reader.
+func (w *Window) ReadPrivately(r delivery.Read) error { return w.read(r, true) }
+
+func (w *Window) read(r delivery.Read, private bool) error {
 	a, b, err := chat.Members(r.Conversation)
 	if err != nil {
 		return err
@@ -141,7 +146,7 @@ func (w *Window) Read(r delivery.Read) error {
 	if w.closed {
 		return problem.ErrUnavailable.WithCause(errors.New("settle: read mark after the window was closed"))
 	}
-	if !w.state.queueReadMark(r, [2]string{a, b}) {
+	if !w.state.queueReadMark(r, [2]string{a, b}, private) {
 		s.counters.ReadsRefused.Add(1)
 		return problem.ErrUnavailable.WithCause(errors.New("settle: too many read marks wait"))
 	}

@@ -383,7 +383,7 @@ type (
 		Type string `json:"type"`
 		chat.Setting
 	}
-	// ReadEvent reports to the devices of both members that By has seen everything up to At.
+	// ReadEvent reports to the devices of both members, or only to those of By, that By has seen everything up to At.
 	ReadEvent struct {
 		Type         string      `json:"type"`
 		Conversation string      `json:"conversation"`

@@ -14,13 +14,16 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/prober"
 )
 
-// conversationRecord is a store.Conversation on the disk, with the members who have written a saved message.
+// conversationRecord is a store.Conversation on the disk, with the members who have written a saved message, and those
+// who have accepted the other one's request.
 type conversationRecord struct {
 	ID      string                 `json:"id"`
 	LastAt  chat.Micros            `json:"last_at"`
 	Preview store.Preview          `json:"preview"`
 	Read    map[string]chat.Micros `json:"read,omitempty"`
 	Writers []string               `json:"writers,omitempty"`
+
+	Accepted []string `json:"accepted,omitempty"`
 }
 
 // changes collects the conversations that one transaction changes, and writes each of them, and its entries in
@@ -186,7 +189,7 @@ func (s *Store) Writers(ctx context.Context, conversation string) ([]string, err
 		_, err := get(tx, conversations, []byte(conversation), &r)
 		return err
 	})
-	return r.Writers, err
+	return store.Writers(conversation, r.Writers, r.Accepted), err
 }
 
 // MessagesOn implements store.Archive.
@@ -249,7 +252,8 @@ func listed(tx *bbolt.Tx, uid string, r conversationRecord) store.Listed {
 		r.Read = map[string]chat.Micros{}
 	}
 	return store.Listed{Unread: countUnread(tx, uid, r),
-		Conversation: store.Conversation{ID: r.ID, LastAt: r.LastAt, Preview: r.Preview, Read: r.Read}}
+		Conversation: store.Conversation{ID: r.ID, LastAt: r.LastAt, Preview: r.Preview, Read: r.Read,
+			Writers: store.Writers(r.ID, r.Writers, r.Accepted)}}
 }
 
 // unreadCounts returns how many conversations of a list have their unread messages counted.
@@ -376,6 +380,7 @@ func eraseFrom(tx *bbolt.Tx, id, uid string) (done bool, err error) {
 			return false, err
 		}
 		delete(r.Read, uid)
+		r.Accepted = slices.DeleteFunc(r.Accepted, func(accepted string) bool { return accepted == uid })
 		r.LastAt, r.Preview = newest.At, store.PreviewOf(newest.Message)
 		return true, l.write()
 	}

@@ -2,6 +2,7 @@ package storebolt
 
 import (
 	"context"
+	"slices"
 
 	"go.etcd.io/bbolt"
 
@@ -30,9 +31,27 @@ func (s *Store) Choose(ctx context.Context, uid string, setting chat.Setting,
 		if counts, changed, err = c.Choose(setting, now); err != nil || !changed {
 			return err
 		}
+		if setting.Kind == chat.SettingAccept {
+			if err := accept(tx, uid, setting.Conversation); err != nil {
+				return err
+			}
+		}
 		return put(tx, choices, []byte(uid), c)
 	})
 	return counts, err
+}
+
+// accept records in a conversation, which may not exist yet, that uid has accepted the other member's request.
+func accept(tx *bbolt.Tx, uid, conversation string) error {
+	l := &changes{tx, map[string]*conversationRecord{}, map[string]chat.Micros{}}
+	r, err := l.get(conversation)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(r.Accepted, uid) {
+		r.Accepted = append(r.Accepted, uid)
+	}
+	return l.write()
 }
 
 // Choices implements store.UserChoices.

@@ -43,6 +43,8 @@ type userRecord struct {
 
 	LimitedUntil chat.Micros    `json:"limited_until,omitempty"`
 	Warning      *store.Warning `json:"warning,omitempty"`
+
+	Privacy chat.Privacy `json:"privacy,omitzero"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {

@@ -122,6 +122,14 @@ func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool)
 	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error { return u.SetBlocked(other, blocked) })
 }
 
+// SetPrivacy implements store.Users.
+func (s *Store) SetPrivacy(ctx context.Context, uid string, p chat.Privacy) (store.User, error) {
+	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error {
+		u.Privacy = p
+		return nil
+	})
+}
+
 // otherAdmin returns a store.OtherAdmin that reads in tx. Bolt runs one writing transaction at a time, so its answer
 // holds until tx ends.
 func otherAdmin(tx *bbolt.Tx) store.OtherAdmin {

@@ -95,6 +95,8 @@ type conversationDoc struct {
 	Read    map[string]chat.Micros `firestore:"read,omitempty"`
 	// Writers are the members who have written a saved message. package gatefirestore reads this field, too.
 	Writers []string `firestore:"writers,omitempty"`
+	// Accepted are the members who have accepted the other one's request. package gatefirestore reads this field, too.
+	Accepted []string `firestore:"accepted,omitempty"`
 	// AlteredAt is the highest at of the messages of which an edit or a deletion was saved. If it is last_at, a save that
 	// was under way may have put an older text into the preview.
 	AlteredAt chat.Micros `firestore:"altered_at,omitempty"`
@@ -260,7 +262,7 @@ func (s *Store) Writers(ctx context.Context, conversation string) ([]string, err
 	if _, err := decoded(snap, err, &d); err != nil {
 		return nil, translate(err)
 	}
-	return d.Writers, nil
+	return store.Writers(conversation, d.Writers, d.Accepted), nil
 }
 
 // MessagesOn implements store.Archive.
@@ -314,7 +316,7 @@ func (s *Store) Conversations(ctx context.Context, uid, cursor string, limit int
 // listed returns the conversation as a list has it before it is completed.
 func (d conversationDoc) listed(id string) store.Listed {
 	return store.Listed{Conversation: store.Conversation{ID: id, LastAt: d.LastAt, Preview: store.Preview(d.Preview),
-		Read: d.Read}}
+		Read: d.Read, Writers: store.Writers(id, d.Writers, d.Accepted)}}
 }
 
 // complete sets what the document of a conversation does not contain: the number of unread messages, and the preview

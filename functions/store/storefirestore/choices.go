@@ -52,9 +52,24 @@ func (s *Store) Choose(ctx context.Context, uid string, setting chat.Setting,
 		if d.Data, err = json.Marshal(c); err != nil {
 			return err
 		}
+		if setting.Kind == chat.SettingAccept {
+			if err := s.accept(tx, uid, setting.Conversation); err != nil {
+				return err
+			}
+		}
 		return tx.Set(s.doc(colChoices, uid), d)
 	})
 	return counts, err
+}
+
+// accept records in a conversation, which may not exist yet, that uid has accepted the other member's request.
+func (s *Store) accept(tx *firestore.Transaction, uid, conversation string) error {
+	a, b, err := chat.Members(conversation)
+	if err != nil {
+		return err
+	}
+	return tx.Set(s.conversation(conversation), map[string]any{
+		"members": []string{a, b}, "accepted": firestore.ArrayUnion(uid)}, firestore.MergeAll)
 }
 
 // Choices implements store.UserChoices.

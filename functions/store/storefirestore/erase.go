@@ -86,6 +86,7 @@ func (s *Store) eraseFrom(ctx context.Context, ref *firestore.DocumentRef, uid s
 			{Path: "last_at", Value: newest.At},
 			{Path: "preview", Value: previewDoc(store.PreviewOf(newest.Message))},
 			{FieldPath: firestore.FieldPath{"read", uid}, Value: firestore.Delete},
+			{Path: "accepted", Value: firestore.ArrayRemove(uid)},
 		})
 	})
 }

@@ -52,6 +52,33 @@ type userDoc struct {
 
 	LimitedUntil chat.Micros    `firestore:"limited_until,omitempty"`
 	Warning      *store.Warning `firestore:"warning,omitempty"`
+
+	Privacy *privacyDoc `firestore:"privacy,omitempty"` // nil: the default
+}
+
+// privacyDoc is a chat.PrivacyForm in userDoc. package gatefirestore reads it, too.
+type privacyDoc struct {
+	LastSeen     string `firestore:"last_seen"`
+	ReadReceipts bool   `firestore:"read_receipts"`
+	Writers      string `firestore:"writers"`
+	Findable     string `firestore:"findable"`
+}
+
+func privacyDocOf(p chat.Privacy) *privacyDoc {
+	if p == (chat.Privacy{}) {
+		return nil
+	}
+	d := privacyDoc(p.Form())
+	return &d
+}
+
+// privacy returns the privacy of a document. One that this version does not know counts as the default.
+func (d *privacyDoc) privacy() chat.Privacy {
+	if d == nil {
+		return chat.Privacy{}
+	}
+	p, _ := chat.PrivacyForm(*d).Privacy()
+	return p
 }
 
 // deviceDoc is a store.Device in userDoc.
@@ -90,7 +117,7 @@ func docOf(u store.User) userDoc {
 		ValidAfter: u.ValidAfter, Ended: u.Ended, SignIns: u.SignIns, SignedOut: u.SignedOut,
 		PasswordAt: u.PasswordAt,
 		Push:       u.Push, LimitedUntil: u.LimitedUntil, Warning: u.Warning,
-		Devices: deviceDocs(u.Devices),
+		Devices: deviceDocs(u.Devices), Privacy: privacyDocOf(u.Privacy),
 		Renamed: u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
 }
 
@@ -102,7 +129,7 @@ func (d userDoc) user(uid string) store.User {
 		ValidAfter: d.ValidAfter, Ended: d.Ended, SignIns: d.SignIns, SignedOut: d.SignedOut,
 		PasswordAt: d.PasswordAt,
 		Push:       d.Push, LimitedUntil: d.LimitedUntil, Warning: d.Warning,
-		Devices: devicesOf(d.Devices),
+		Devices: devicesOf(d.Devices), Privacy: d.Privacy.privacy(),
 		Renamed: d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
 }
 
@@ -245,6 +272,14 @@ func (s *Store) Rename(ctx context.Context, uid string, username, displayName *s
 // SetBlocked implements store.Users.
 func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
 	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error { return u.SetBlocked(other, blocked) })
+}
+
+// SetPrivacy implements store.Users.
+func (s *Store) SetPrivacy(ctx context.Context, uid string, p chat.Privacy) (store.User, error) {
+	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
+		u.Privacy = p
+		return nil
+	})
 }
 
 // otherAdmin returns a store.OtherAdmin that reads the other admins in tx. The transaction locks them, so two admins

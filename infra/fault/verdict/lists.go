@@ -128,6 +128,13 @@ func (j *judge) judgeItem(l *list, item record.Item) {
 		if !isMember(item.Conversation, user) {
 			continue
 		}
+		if a := j.answerOf(user, item.Conversation); user != l.user && a != accepted {
+			if got := item.Read[user]; got != 0 && a == none {
+				j.addFinding(ReadMarks, nil, l.name(), "the mark of %s in %s is %d, and they have not answered",
+					user, item.Conversation, got)
+			}
+			continue
+		}
 		var least, most int64 // a device that has left may not have sent its last mark
 		for _, d := range devices {
 			at := d.readTo[item.Conversation].at
@@ -154,6 +161,29 @@ func (j *judge) judgeItem(l *list, item record.Item) {
 	j.judgeSeen(l, item)
 }
 
+// answer says whether a user has written in a conversation. Before that, the other user gets no read marks of them.
+type answer int
+
+const (
+	none     answer = iota
+	typed           // a message or a change was typed, and it is not known whether it was accepted
+	accepted        // one was accepted
+)
+
+func (j *judge) answerOf(user, conversation string) answer {
+	if j.answers == nil {
+		j.answers = map[[2]string]answer{}
+		for _, m := range j.order {
+			k, a := [2]string{m.typedOn.user, m.conversation}, typed
+			if m.accepted >= 0 || m.saved >= 0 {
+				a = accepted
+			}
+			j.answers[k] = max(j.answers[k], a)
+		}
+	}
+	return j.answers[[2]string{user, conversation}]
+}
+
 // has reports whether the owner of a list has a message. A new device, and one to which
 // the server reported a gap, has older messages only after it has opened the conversation.
 func (j *judge) has(l *list, conversation, id string) bool {
@@ -169,7 +199,8 @@ func (j *judge) has(l *list, conversation, id string) bool {
 	return false
 }
 
-// judgeSeen checks that a device shows its user's messages as read if the other user has seen them.
+// judgeSeen checks that a device shows its user's messages as read if the other user has seen them and has answered,
+// and not as read if that one has not.
 func (j *judge) judgeSeen(l *list, item record.Item) {
 	if l.device == nil {
 		return
@@ -184,7 +215,14 @@ func (j *judge) judgeSeen(l *list, item record.Item) {
 		}
 		for _, line := range v.lines {
 			m := j.messages[key{item.Conversation, line.ID}]
-			if line.State != "delivered" || m == nil || m.typed < 0 {
+			if m == nil || m.typed < 0 || m.to == l.device.user {
+				continue
+			}
+			answered := j.answerOf(m.to, item.Conversation)
+			if line.State == "read" && answered == none {
+				j.addFinding(ReadMarks, m, l.name(), "shown as read, and its recipient has not answered")
+			}
+			if line.State != "delivered" || answered != accepted {
 				continue
 			}
 			for _, d := range j.devicesOf[m.to] {

@@ -255,6 +255,7 @@ type judge struct {
 	erased    map[string]int64     // when users were deleted; those who never existed have an entry as well
 	withdrawn map[string][]int64   // when users were disabled whose waiting messages were withdrawn
 	blocks    map[[2]string][]span // by the user and the blocked one
+	answers   map[[2]string]answer // by the user and the conversation; see answerOf
 	loose     map[string]bool      // conversations with messages that are excepted or stranded
 	ended     int64                // time of the fault entry Opening, or of the last entry
 	cutShort  bool                 // the time of the run was over while messages made progress

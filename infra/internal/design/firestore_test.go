@@ -368,10 +368,14 @@ func writeAll(t *testing.T, s store.Store) {
 	picture := store.NewPicture("image/webp", []byte("pixels"))
 	_, err = s.SetPicture(ctx, "alice", &picture)
 	must(err)
-	_, err = s.Choose(ctx, "alice", chat.Setting{Conversation: chat.ConversationID("alice", "bob"), Kind: chat.SettingPin,
-		Choice: chat.Choice{Value: 1, At: now, ID: uuid.Must(uuid.NewV7()).String()}}, now)
-	must(err)
+	for _, kind := range []chat.SettingKind{chat.SettingPin, chat.SettingAccept} {
+		_, err = s.Choose(ctx, "alice", chat.Setting{Conversation: chat.ConversationID("alice", "bob"), Kind: kind,
+			Choice: chat.Choice{Value: 1, At: now, ID: uuid.Must(uuid.NewV7()).String()}}, now)
+		must(err)
+	}
 	_, err = s.SetBlocked(ctx, "alice", "bob", true)
+	must(err)
+	_, err = s.SetPrivacy(ctx, "alice", chat.Privacy{NoReceipts: true})
 	must(err)
 	_, err = s.EndOtherSessions(ctx, "alice", now-chat.Micros(time.Minute.Microseconds()), now)
 	must(err)

@@ -226,10 +226,11 @@ func TestRedisScripts(t *testing.T) {
 			case "INFO", "TIME":
 				continue
 			case "PUBLISH":
-				of := local(call[1]) // the argument, or made of the key of the inbox
-				if call[1] != "channel" || !strings.HasPrefix(of, "ARGV[") &&
-					of != "'wake' .. string.sub(inbox_key, 6)" {
-					bad(call, "a channel is not the argument named channel, and not that of the inbox")
+				switch of := local(call[1]); { // the argument, or made of the key of the inbox
+				case call[1] == "channel" && (strings.HasPrefix(of, "ARGV[") || of == "'wake' .. string.sub(inbox_key, 6)"):
+				case call[1] == "seen_channel" && of == "'seen' .. string.sub(inbox_key, 6)":
+				default:
+					bad(call, "a channel is not the argument named channel, and not one of the user of the inbox")
 				}
 				if m := luaPlain.FindStringSubmatch(call[2]); m != nil && !slices.Contains(publishes(page), m[1]) {
 					bad(call, "%s has no channel that carries this", pagePath)

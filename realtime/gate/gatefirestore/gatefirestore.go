@@ -1,12 +1,14 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
 // disabled and push (bool), valid_after (microseconds or a timestamp), limited_until (microseconds), ended and
-// signed_out (arrays of microseconds) and blocked (array of uids), and who has written to whom from conversations/{id},
-// with the field writers (array of uids). A user without a document does not exist.
+// signed_out (arrays of microseconds), blocked (array of uids) and privacy (a chat.PrivacyForm), and who has written to
+// whom from conversations/{id}, with the fields writers and accepted (arrays of uids). A user without a document does
+// not exist.
 package gatefirestore
 
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"cloud.google.com/go/firestore"
@@ -44,7 +46,7 @@ type Archive struct{ client *firestore.Client }
 // NewArchive returns an Archive that uses client. The caller closes the client.
 func NewArchive(client *firestore.Client) *Archive { return &Archive{client} }
 
-// Writers implements inbox.Archive.
+// Writers implements inbox.Archive. It is store.Writers of the functions.
 func (a *Archive) Writers(ctx context.Context, conversation string) ([]string, error) {
 	if _, _, err := chat.Members(conversation); err != nil {
 		return nil, err
@@ -56,7 +58,15 @@ func (a *Archive) Writers(ctx context.Context, conversation string) ([]string, e
 	if err != nil {
 		return nil, fmt.Errorf("read conversations/%s: %w", conversation, err)
 	}
-	return texts(doc.Data()["writers"]), nil
+	wrote := texts(doc.Data()["writers"])
+	writers := slices.Clone(wrote)
+	for _, uid := range texts(doc.Data()["accepted"]) {
+		if other, err := chat.Other(conversation, uid); err == nil && slices.Contains(wrote, other) &&
+			!slices.Contains(writers, uid) {
+			writers = append(writers, uid)
+		}
+	}
+	return writers, nil
 }
 
 // texts returns the strings in an array.
@@ -95,7 +105,29 @@ func fromDocument(data map[string]any) gate.Gate {
 		g.LimitedUntil = chat.Micros(v).Time()
 	}
 	g.Ended, g.SignedOut = times(data["ended"]), times(data["signed_out"])
+	g.Privacy = privacy(data["privacy"])
 	return g
+}
+
+// privacy converts the field privacy. A value that this version does not know counts as the default, also if it is
+// beside others.
+func privacy(v any) chat.Privacy {
+	fields, _ := v.(map[string]any)
+	form := chat.Privacy{}.Form()
+	for name, field := range map[string]*string{"last_seen": &form.LastSeen, "writers": &form.Writers} {
+		if text, ok := fields[name].(string); ok {
+			before := *field
+			*field = text
+			if _, err := form.Privacy(); err != nil {
+				*field = before
+			}
+		}
+	}
+	if on, ok := fields["read_receipts"].(bool); ok {
+		form.ReadReceipts = on
+	}
+	p, _ := form.Privacy() // valid
+	return p
 }
 
 // times returns the times in an array of microseconds.

@@ -8,6 +8,7 @@ import (
 
 	"cloud.google.com/go/firestore"
 
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
 )
 
@@ -32,7 +33,14 @@ func TestFromDocument(t *testing.T) {
 		"disabled of another type": {map[string]any{"disabled": "yes"}, gate.Gate{Exists: true, Disabled: true}},
 		"blocked with another type": {map[string]any{"blocked": []any{"eve", int64(3)}},
 			gate.Gate{Exists: true, Blocked: []string{"eve"}}},
-		"other fields": {map[string]any{"username": "ann"}, gate.Gate{Exists: true}},
+		"privacy": {map[string]any{"privacy": map[string]any{"last_seen": "chats", "read_receipts": false,
+			"writers": "known", "findable": "username"}},
+			gate.Gate{Exists: true, Privacy: chat.Privacy{LastSeen: chat.Chats, NoReceipts: true, OnlyKnown: true}}},
+		"privacy of a later version": {map[string]any{"privacy": map[string]any{"last_seen": "friends",
+			"read_receipts": false, "writers": 7, "new": true}},
+			gate.Gate{Exists: true, Privacy: chat.Privacy{NoReceipts: true}}},
+		"privacy of another type": {map[string]any{"privacy": "none"}, gate.Gate{Exists: true}},
+		"other fields":            {map[string]any{"username": "ann"}, gate.Gate{Exists: true}},
 	} {
 		if got, want := fmt.Sprintf("%+v", fromDocument(c.data)), fmt.Sprintf("%+v", c.want); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -67,11 +75,18 @@ func TestAgainstTheEmulator(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %+v", uid, got, err, want)
 		}
 	}
-	if _, err := client.Collection("conversations").Doc("ann~ben").Set(t.Context(), map[string]any{
-		"writers": []any{"ben", int64(1)}}); err != nil {
-		t.Fatal(err)
+	for conversation, data := range map[string]map[string]any{
+		"ann~ben": {"writers": []any{"ben", int64(1)}},
+		"ann~dan": {"writers": []any{"dan"}, "accepted": []any{"ann", "dan", "eve"}},
+		"ann~eve": {"accepted": []any{"ann"}}, // nobody has written
+	} {
+		if _, err := client.Collection("conversations").Doc(conversation).Set(t.Context(), data); err != nil {
+			t.Fatal(err)
+		}
 	}
-	for conversation, want := range map[string]string{"ann~ben": "[ben]", "ann~cat": "[]"} {
+	for conversation, want := range map[string]string{
+		"ann~ben": "[ben]", "ann~cat": "[]", "ann~dan": "[dan ann]", "ann~eve": "[]",
+	} {
 		got, err := NewArchive(client).Writers(t.Context(), conversation)
 		if err != nil || fmt.Sprint(got) != want {
 			t.Errorf("writers of %s: %v, %v; want %s", conversation, got, err, want)

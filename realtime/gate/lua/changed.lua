@@ -9,13 +9,14 @@ local blocked     = ARGV[5] -- JSON array of uids
 local signed_out  = ARGV[6] -- JSON array of sign-in times in seconds
 local push        = ARGV[7] -- "1" or "0"
 local limited     = ARGV[8] -- microseconds
-local expire_ms   = ARGV[9]
-local channel     = ARGV[10]
-local uid         = ARGV[11]
+local privacy     = ARGV[9] -- words; see encodePrivacy
+local expire_ms   = ARGV[10]
+local channel     = ARGV[11]
+local uid         = ARGV[12]
 
 redis.call('DEL', gate_key)
 redis.call('HSET', gate_key, 'exists', exists, 'disabled', disabled, 'valid_after', valid_after, 'ended', ended,
-  'blocked', blocked, 'signed_out', signed_out, 'push', push, 'limited_until', limited)
+  'blocked', blocked, 'signed_out', signed_out, 'push', push, 'limited_until', limited, 'privacy', privacy)
 redis.call('PEXPIRE', gate_key, expire_ms)
 redis.call('PUBLISH', channel, uid)
 return 1

@@ -1,8 +1,10 @@
 -- enqueue puts a message into its recipient's inbox, once. It returns {result, accepted_at}, where result is one of
--- queued, again (with the time of the first send), id_reused, no_gate, unknown, unavailable, held, full, stranger.
+-- queued, again (with the time of the first send), id_reused, no_gate, unknown, unavailable, held, full, stranger, known
+-- (the recipient gets messages only from people to whom they have written).
 -- Unless the result is queued, it creates nothing. After queued comes 'away' if the recipient should be notified of the
--- message: a device is registered for push, and nobody looks at any.
-local gate_key     = KEYS[6]          -- hash: exists, disabled, push ("1" or "0"), blocked (JSON array of uids)
+-- message: a device is registered for push, nobody looks at any, and the recipient has written to the sender. It is
+-- 'asked' if peers does not know of the latter.
+local gate_key     = KEYS[6]          -- hash: exists, disabled, push ("1" or "0"), blocked (JSON array of uids), privacy
 local presence_key = KEYS[7]          -- sorted set: instance -> when its lease expires, ms, and 0.5 more if one looks
 local from         = ARGV[4]          -- sender
 local message_id  = ARGV[5]
@@ -37,14 +39,18 @@ if record then
   commit(false)
 end
 
+-- answered reports whether the recipient is known to have written to the sender.
+local function answered() return tonumber(redis.call('HGET', peers_key, from) or 0) % 2 == 1 end
+
 local push = false
 if check_gate then
-  local gate = redis.call('HMGET', gate_key, 'exists', 'blocked', 'disabled', 'push')
+  local gate = redis.call('HMGET', gate_key, 'exists', 'blocked', 'disabled', 'push', 'privacy')
   if not gate[1] then return {'no_gate', ''} end
   if gate[1] ~= '1' then return {'unknown', ''} end
   if gate[3] == '1' or gate[2] and string.find(gate[2], '"' .. from .. '"', 1, true) then
     return {'unavailable', ''}
   end
+  if string.find(gate[5] or '', 'known', 1, true) and not answered() then return {'known', ''} end
   push = gate[4] == '1' and string.sub(digest, 1, 1) ~= '~' -- the digest of a change begins with ~
 end
 
@@ -69,10 +75,12 @@ local function limit()
     or beyond(max_from, max_from_bytes, n, b) then
     return 'full'
   end
-  if beyond(max_stranger, max_stranger_bytes, n, b)
-    and tonumber(redis.call('HGET', peers_key, from) or 0) % 2 == 0 then
-    return 'stranger'
-  end
+  if beyond(max_stranger, max_stranger_bytes, n, b) and not answered() then return 'stranger' end
+end
+-- away returns whether the recipient should be notified, as the script returns it.
+local function away()
+  if not push or looks() then return '' end
+  return answered() and 'away' or 'asked'
 end
 local exceeded = limit()
 if exceeded and forget_marked() then
@@ -85,4 +93,4 @@ queue(field, event, digest .. ' ' .. accepted_at .. ' ' .. #event .. ' ' .. at)
 if first then know(from, 2) end
 trim_sometimes()
 commit(true)
-return {'queued', accepted_at, push and not looks() and 'away' or ''}
+return {'queued', accepted_at, away()}

@@ -26,6 +26,7 @@ local fresh_nonce = ARGV[3] -- random; the nonce of an inbox that this script cr
 -- ARGV[4..]: the script's own arguments
 
 local channel = 'wake' .. string.sub(inbox_key, 6) -- on which wakes are published
+local seen_channel = 'seen' .. string.sub(inbox_key, 6) -- of package presence
 
 local may_exceed = exceeds -- until the first write
 
@@ -392,7 +393,8 @@ local function drop(id)
 end
 
 -- know adds a bit to what peers holds of another user, and returns what it held before. It keeps at most max_peers
--- users. Of a user that it drops, the archive knows the same.
+-- users. Of a user that it drops, the archive knows the same. It publishes a change that may decide whether the other
+-- user sees the owner's presence: the first message of either, and the owner's answer.
 local function know(peer, bit)
   local had = tonumber(redis.call('HGET', peers_key, peer) or 0)
   if had == bit or had == 3 then return had end
@@ -402,5 +404,8 @@ local function know(peer, bit)
   end
   redis.call('HSET', peers_key, peer, had + bit)
   redis.call('PEXPIRE', peers_key, peers_ms)
+  if had ~= 1 then
+    redis.call('PUBLISH', seen_channel, 'peer ' .. peer)
+  end
   return had
 end

@@ -75,6 +75,17 @@ func New(t testing.TB, uids ...string) *Rig {
 	return r
 }
 
+// Acquaint makes all of some users have written to each other.
+func (r *Rig) Acquaint(uids ...string) {
+	for _, a := range uids {
+		for _, b := range uids {
+			if a != b {
+				r.Mini.HSet("peers:{"+a+"}", b, "3")
+			}
+		}
+	}
+}
+
 // Instance is one running server.
 type Instance struct {
 	*server.Server

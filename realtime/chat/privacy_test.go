@@ -1,0 +1,50 @@
+package chat_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
+)
+
+// Every privacy has a form of its own, and only these forms are valid.
+func TestPrivacyForm(t *testing.T) {
+	if f := (chat.Privacy{}).Form(); f != (chat.PrivacyForm{LastSeen: "everyone", ReadReceipts: true, Writers: "everyone",
+		Findable: "everyone"}) {
+		t.Errorf("the default is %+v", f)
+	}
+	seen := map[chat.PrivacyForm]bool{}
+	for _, a := range []chat.Audience{chat.Everyone, chat.Chats, chat.Nobody} {
+		for n := range 8 {
+			p := chat.Privacy{LastSeen: a, NoReceipts: n&1 > 0, OnlyKnown: n&2 > 0, ByUsername: n&4 > 0}
+			seen[p.Form()] = true
+			data, err := json.Marshal(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got chat.Privacy
+			if err := json.Unmarshal(data, &got); err != nil || got != p {
+				t.Errorf("%+v became %s and %+v, %v", p, data, got, err)
+			}
+		}
+	}
+	if len(seen) != 24 {
+		t.Errorf("%d different forms, want 24", len(seen))
+	}
+	good := chat.Privacy{}.Form()
+	for name, change := range map[string]func(f *chat.PrivacyForm){
+		"no audience":         func(f *chat.PrivacyForm) { f.LastSeen = "" },
+		"an unknown audience": func(f *chat.PrivacyForm) { f.LastSeen = "friends" },
+		"unknown writers":     func(f *chat.PrivacyForm) { f.Writers = "nobody" },
+		"no writers":          func(f *chat.PrivacyForm) { f.Writers = "" },
+		"not findable":        func(f *chat.PrivacyForm) { f.Findable = "nobody" },
+		"another case":        func(f *chat.PrivacyForm) { f.Findable = "Everyone" },
+	} {
+		f := good
+		change(&f)
+		if p, err := f.Privacy(); !errors.Is(err, chat.ErrPrivacyInvalid) {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+	}
+}
