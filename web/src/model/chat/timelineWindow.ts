@@ -13,6 +13,7 @@ import type { Change } from "../store/change";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import type { ServerTime } from "../time";
 import { unreadOf } from "../store/readMarks";
+import { isRequest } from "../store/requests";
 import { TimelineRows } from "./timeline";
 
 export interface WindowParts {
@@ -64,6 +65,9 @@ export class TimelineWindow {
   private awaitingMarks = false;
   private firstUnread: string | null = null;
   private held: string | null = null;
+  private request = false;
+  /** Messages up to here were removed. */
+  private removed: Micros = 0;
   private older: Promise<void> | null = null;
   private retry: Cancel | null = null;
   private readonly unlisten: () => void;
@@ -87,6 +91,7 @@ export class TimelineWindow {
       problem: null,
       firstUnread: null,
       held: null,
+      request: false,
       starred: this.starred,
     });
     this.unlisten = parts.store.onChange((change) => this.changed(change));
@@ -383,6 +388,8 @@ export class TimelineWindow {
     if (conversation.readShown > this.marked()) this.raiseLine(conversation.readShown);
     this.rows.mark(conversation);
     this.held = conversation.held ?? null;
+    this.request = isRequest(conversation);
+    this.removed = conversation.removed ?? 0;
     this.unreadValue.set(unreadOf(conversation));
   }
 
@@ -399,15 +406,16 @@ export class TimelineWindow {
 
   private publish(): void {
     if (this.closed) return;
-    const items = this.rows.items();
+    const items = this.rows.items(this.removed);
     const next: Timeline = {
       items,
       loading: this.loading,
       loadingOlder: this.older !== null,
-      complete: this.complete,
+      complete: this.complete || items.length < this.rows.size,
       problem: this.problem,
       firstUnread: this.firstUnread,
       held: items.some((m) => m.state === "waiting") ? this.held : null,
+      request: this.request,
       starred: this.starred,
     };
     const old = this.value.get();

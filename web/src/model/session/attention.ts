@@ -151,8 +151,7 @@ export class AttentionModel implements Attention {
 
   /** `late`: the list has had enough time to show every message that was notified of. */
   private withdrawRead(late = false): void {
-    const list = this.followed?.chat.conversations.get();
-    const items = list ? [...list.items, ...list.archived] : [];
+    const items = this.followed?.chat.conversations.get().all ?? [];
     for (const [tag, notified] of this.notified) {
       const { from, reaction } = notified.about;
       if (reaction !== "") continue; // is never unread
