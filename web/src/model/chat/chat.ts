@@ -359,23 +359,23 @@ export class ChatModel implements Chat {
     }
   }
 
-  private async received(messages: readonly MessageRow[], hidden: boolean): Promise<void> {
+  /** `sure`: whatever can be learned about strangers is known. */
+  private async received(messages: readonly MessageRow[], hidden: boolean, sure = false): Promise<void> {
     const names = new Map<string, string>();
     const otherOf = (row: MessageRow): string => (row.from === this.uid ? row.to : row.from);
     let rows = messages;
-    const conversations = [...new Set(messages.map((row) => row.conversation))];
+    const unsure: string[] = [];
     try {
-      const known = await this.parts.store.read((tx) => Promise.all(conversations.map((id) => tx.conversation(id))));
-      await Promise.all(known.map((row) => row && row.answered === undefined && this.learn(row.id)));
       // In one transaction, because thousands of messages may arrive at once.
       await this.parts.store.read(async (tx) => {
         // A message may have been changed before anybody saw it.
         const found = await Promise.all(messages.map((row) => tx.message(row.conversation, row.key)));
         rows = found.filter((row) => row !== undefined && !row.changes?.deleted) as MessageRow[];
         const now = this.parts.time.now();
-        for (const conversation of conversations) {
+        for (const conversation of new Set(rows.map((row) => row.conversation))) {
           const mute = await tx.setting(settingKey({ kind: "mute", conversation, message: "" }));
           const { answered } = (await tx.conversation(conversation)) ?? {};
+          if (answered === undefined) unsure.push(conversation);
           if ((mute && mute.value > now) || answered === false)
             rows = rows.filter((row) => row.conversation !== conversation);
         }
@@ -386,6 +386,11 @@ export class ChatModel implements Chat {
       });
     } catch (err) {
       this.parts.platform.report("the names of senders could not be read", err);
+    }
+    if (!sure && unsure.length > 0) {
+      await Promise.all(unsure.map((id) => this.learn(id)));
+      await this.received(messages, hidden, true);
+      return;
     }
     const named = rows.map((row) => ({ row, name: names.get(otherOf(row)) ?? "" }));
     this.handlers.onReceived(named, hidden);

@@ -12,6 +12,8 @@ export type AnswersParts = Pick<EngineParts, "platform" | "uid" | "store" | "tim
 const GATHER_MS = 50;
 /** The most conversations of one call. */
 const MAX_IDS = 20;
+/** The most conversations that are asked for while a page is open. The others count as answered. */
+const MAX_ASKED = 200;
 /** After a failure, a conversation is asked for again at the earliest after this long. */
 const PAUSE_MS = 60_000;
 
@@ -29,6 +31,7 @@ export class Answers {
   /** Resolves when the row of the conversation says whether the user has answered, or that cannot be learned now. */
   learn(id: string): Promise<void> {
     let known = this.asked.get(id);
+    if (!known && this.asked.size >= MAX_ASKED) return Promise.resolve();
     if (!known) {
       this.gathered.push(id);
       known = this.gathering ??= new Promise((resolve) => {

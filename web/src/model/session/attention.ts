@@ -108,6 +108,7 @@ export class AttentionModel implements Attention {
   notify(about: Incoming, options: NoticeOptions): void {
     if (!this.followed) return;
     this.show({ about, options, seen: false }, about.reaction !== "" || options.silent === true);
+    this.withdrawRead(); // the list may show it as unread already
     // The message may be read before the list shows it as unread.
     this.platform.clock.after(LISTED_WITHIN_MS, () => this.withdrawRead(true));
   }
