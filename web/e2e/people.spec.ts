@@ -38,14 +38,14 @@ test("a message of a blocked user says that it was not sent, and can be sent onc
 
   await send(bob.page, ann, "are you angry?");
   await expect(message(bob.page, ann, "are you angry?")).toContainText(
-    heldText.refused(en.problems.recipient_unavailable),
+    heldText.refused(heldText.problems.recipient_unavailable),
   );
   await expect(messages(ann.page, bob)).toHaveCount(1);
 
   await ann.page.goto("/settings");
   await ann.page.getByRole("button", { name: en.settings.unblockName(bob.name) }).click();
   await expect(ann.page.getByText(en.settings.blockedNone)).toBeVisible();
-  await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.conversation.retry }).click();
+  await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.common.retry }).click();
   await expectState(bob.page, ann, "are you angry?", state.accepted);
   await open(ann.page, bob);
   await expect(message(ann.page, bob, "are you angry?")).toHaveCount(1);

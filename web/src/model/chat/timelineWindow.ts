@@ -13,7 +13,6 @@ import type { Change } from "../store/change";
 import type { ConversationRow, MessageRow } from "../store/rows";
 import type { ServerTime } from "../time";
 import { unreadOf } from "../store/readMarks";
-import { isRequest } from "../store/requests";
 import { TimelineRows } from "./timeline";
 
 export interface WindowParts {
@@ -65,7 +64,6 @@ export class TimelineWindow {
   private awaitingMarks = false;
   private firstUnread: string | null = null;
   private held: string | null = null;
-  private request = false;
   /** Messages up to here were removed. */
   private removed: Micros = 0;
   private older: Promise<void> | null = null;
@@ -91,7 +89,6 @@ export class TimelineWindow {
       problem: null,
       firstUnread: null,
       held: null,
-      request: false,
       starred: this.starred,
     });
     this.unlisten = parts.store.onChange((change) => this.changed(change));
@@ -388,7 +385,6 @@ export class TimelineWindow {
     if (conversation.readShown > this.marked()) this.raiseLine(conversation.readShown);
     this.rows.mark(conversation);
     this.held = conversation.held ?? null;
-    this.request = isRequest(conversation);
     this.removed = conversation.removed ?? 0;
     this.unreadValue.set(unreadOf(conversation));
   }
@@ -415,7 +411,6 @@ export class TimelineWindow {
       problem: this.problem,
       firstUnread: this.firstUnread,
       held: items.some((m) => m.state === "waiting") ? this.held : null,
-      request: this.request,
       starred: this.starred,
     };
     const old = this.value.get();

@@ -92,8 +92,6 @@ export interface Timeline {
    * Null if nothing waits, or only for the connection.
    */
   readonly held: string | null;
-  /** The conversation is a request; see ConversationList.requests. */
-  readonly request: boolean;
   /** The keys of the messages with a star. The same set as before if nothing has changed. */
   readonly starred: ReadonlySet<string>;
 }

@@ -106,12 +106,10 @@ const choices = new FakeChoices(
   (conversation) => {
     const starred = choices.starred(conversation);
     const uid = conversation.split("~")[1] ?? "";
-    const all = historyOf(uid, indexOf(uid));
     opened.get(uid)?.timeline.update((t) => ({
       ...t,
       starred,
       items: requests.shown(conversation, t.items),
-      request: requests.is(indexOf(uid), conversation, all),
     }));
     store.changed(conversation, []);
     refresh();
@@ -134,7 +132,6 @@ function conversation(uid: string): Conversation {
     problem: null,
     firstUnread: unreadAtOpen > 0 ? (all[all.length - unreadAtOpen]?.key ?? null) : null,
     held: params.get("held-for"),
-    request: requests.is(index, conversationOf(uid), all),
     starred: choices.starred(conversationOf(uid)),
   });
   const typing = new Value(index === 3);
