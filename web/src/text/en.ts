@@ -94,7 +94,7 @@ export const en = {
   chats: {
     label: "Your chats",
     search: "Search chats, people and messages",
-    empty: "Nobody has written yet, and neither have you.",
+    empty: "You have no chats yet.",
     emptyDo: "Find someone",
     invite: "Invite someone",
     filter: "Filter",

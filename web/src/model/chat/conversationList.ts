@@ -17,7 +17,7 @@ import { ALWAYS, settingKey } from "../store/settings";
 import type { ConversationRow, DraftRow, MessageRow, ReplayRow, SettingRow, UserRow } from "../store/rows";
 import type { ReadTx } from "../store/tx";
 import type { ServerTime } from "../time";
-import { type Users, userOf, sameUser } from "./users";
+import { type Users, userOf } from "./users";
 import type { PresenceTracker } from "./presence";
 import { stateOf } from "./messageState";
 
@@ -344,20 +344,7 @@ async function settingsOf(
   return found;
 }
 
+/** Whether two summaries show the same. They are plain data. */
 function same(a: ConversationSummary, b: ConversationSummary): boolean {
-  return (
-    a.unread === b.unread &&
-    a.marked === b.marked &&
-    a.pinned === b.pinned &&
-    a.mutedUntil === b.mutedUntil &&
-    a.archived === b.archived &&
-    a.request === b.request &&
-    a.draft === b.draft &&
-    a.typing === b.typing &&
-    sameUser(a.user, b.user) &&
-    a.preview?.body === b.preview?.body &&
-    a.preview?.state === b.preview?.state &&
-    a.preview?.time === b.preview?.time &&
-    a.preview?.mine === b.preview?.mine
-  );
+  return JSON.stringify(a) === JSON.stringify(b);
 }

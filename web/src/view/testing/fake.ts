@@ -461,4 +461,5 @@ function receive(uid: string, received: Message): void {
   historyOf(uid, indexOf(uid)).push(received);
   store.changed(conversationOf(uid), [received.key]);
   opened.get(uid)?.timeline.update((t) => ({ ...t, items: [...t.items, received] }));
+  if (requestOf(indexOf(uid))) refresh(); // it may return
 }
