@@ -47,8 +47,10 @@ test("an accepted request is a chat", async ({ at }) => {
   await expect(bar(page)).toBeVisible();
   await expect(field(page)).toHaveCount(0);
   await accessible(page);
-  // The next control after the messages.
+  // After the last message and its button.
   await page.getByRole("log").getByRole("article").last().focus();
+  await page.keyboard.press("Tab");
+  await expect(page.getByRole("log").getByRole("button", { name: en.common.more })).toBeFocused();
   await page.keyboard.press("Tab");
   await expect(choice(page, words.accept)).toBeFocused();
   await page.keyboard.press("Enter");
@@ -137,7 +139,10 @@ test("messages of a request can be reported, and not be answered", async ({ at }
   await expect(page.getByRole("menu").getByRole("button")).toHaveCount(0); // no reactions
   await page.keyboard.press("Escape");
   await page.getByRole("button", { name: en.conversation.showDetails }).click();
-  await page.getByRole("complementary", { name: /^About/u }).getByRole("button", { name: en.common.more }).click();
+  await page
+    .getByRole("complementary", { name: /^About/u })
+    .getByRole("button", { name: en.common.more })
+    .click();
   await expect(item(page, choiceText.block(""))).toHaveCount(1);
   await expect(item(page, choiceText.archive)).toHaveCount(0);
 });

@@ -267,7 +267,8 @@ export class ModelServer {
         return;
       case "typing":
         for (const other of this.connected)
-          if (other.uid === f["to"] && this.archive.answered(conversationId(c.uid, other.uid), c.uid)) other.socket.deliver({ type: "typing", from: c.uid });
+          if (other.uid === f["to"] && this.archive.answered(conversationId(c.uid, other.uid), c.uid))
+            other.socket.deliver({ type: "typing", from: c.uid });
         return;
       case "watch":
         c.watch = (f["users"] as string[]) ?? [];
