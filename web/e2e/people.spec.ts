@@ -17,7 +17,7 @@ import {
   state,
   conversation,
 } from "./support/steps";
-import { backend, expect, newUser, test, type Visitor } from "./support/test";
+import { acquaint, backend, expect, newUser, test, type Visitor } from "./support/test";
 
 test("a message of a blocked user says that it was not sent, and can be sent once they are unblocked", async ({
   user,
@@ -140,6 +140,7 @@ test("a second account in the same browser sees nothing of the first", async ({ 
 
   const eve: Visitor = { ...ann, ...newUser("Eve") };
   await signUp(eve.page, eve);
+  await acquaint([bob], [eve]);
   await expect(eve.page.getByText(en.chats.empty)).toBeVisible();
   await open(eve.page, bob);
   await expect(messages(eve.page, bob)).toHaveCount(0);

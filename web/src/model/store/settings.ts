@@ -70,9 +70,15 @@ export async function applyRequest(tx: WriteTx, context: RuleContext, subject: S
   const row = (await tx.conversation(id)) ?? emptyConversation(id, otherMember(id, context.uid) ?? "");
   // A device that did not know that the request was accepted has removed nothing.
   const removed = removal && !(accept && beats(removal, accept)) ? removal.value : 0;
-  const accepted = accept && { answered: true, accepting: accept.unsent !== undefined };
-  // What was removed is not unread. That is not told to the other user.
-  await moveMyRead(tx, { ...row, ...accepted, removed }, removed, null);
+  const accepting = accept?.unsent !== undefined;
+  // Once the server knows of it, the read mark counts as unsent, since the other user has not got it.
+  const known = accept && !accepting && (row.accepting || !row.answered);
+  await moveMyRead(
+    tx,
+    { ...row, removed, ...(accept && { answered: true, accepting }), ...(known && { readShown: 0 }) },
+    removed, // is not unread, which is not told to the other user
+    known ? context.now : null,
+  );
 }
 
 function choiceOf({ value, at, id }: Choice): Choice {

@@ -142,6 +142,8 @@ export class FakeArchive {
   private set(uid: string, { message = "", ...given }: Setting): HttpAnswer {
     if (given.kind === "accept" && given.value !== 1)
       return json(422, { code: "setting_invalid", detail: "This cannot be taken back." });
+    if (given.kind === "accept" && !this.answered(given.conversation, otherMember(given.conversation, uid) ?? ""))
+      return json(404, { code: "request_unknown", detail: "There is no request that you could accept." });
     const all = this.settings[uid] ?? [];
     const known = all.find(
       (s) => s.kind === given.kind && s.conversation === given.conversation && s.message === message,
@@ -220,7 +222,7 @@ export class FakeArchive {
         last_at: last?.at ?? 0,
         preview: last ? { id: last.id, from: last.from, text: last.body.slice(0, 200), at: last.at } : null,
         unread: all.filter((m) => m.from === other && m.at > mark).length,
-        read: this.marks[id] ?? {},
+        read: this.readMarks(id, uid, other),
         settings: this.settingsOf(uid)[id] ?? {},
         answered: this.answered(id, uid),
       };
@@ -232,6 +234,15 @@ export class FakeArchive {
     return {
       conversations: conversations.slice(from, next),
       next: next < conversations.length ? String(next) : "",
+    };
+  }
+
+  /** Returns the read marks that a user sees: not that of somebody who has not answered. */
+  private readMarks(conversation: string, uid: string, other: string): Record<string, number> {
+    const { [uid]: own, [other]: theirs } = this.marks[conversation] ?? {};
+    return {
+      ...(own !== undefined && { [uid]: own }),
+      ...(theirs !== undefined && this.answered(conversation, other) && { [other]: theirs }),
     };
   }
 
