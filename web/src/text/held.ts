@@ -20,6 +20,7 @@ const english = {
   problems: {
     recipient_unknown: "This account no longer exists.",
     recipient_unavailable: "You cannot write to this person.",
+    writers_limited: "This person only gets messages from people they have written to.",
     contacts_forbidden: "An operator does not allow you to write to new people for now.",
     withdrawn: "It was withdrawn before it arrived.",
     at_too_old: "This message waited for more than 30 days.",
