@@ -13,7 +13,7 @@ import {
   signUp,
   state,
 } from "./support/steps";
-import { backend, everywhere, expect, newUser, test, type User } from "./support/test";
+import { acquaint, backend, everywhere, expect, newUser, test, type User } from "./support/test";
 
 test(
   "two people sign up, find each other, chat both ways, and see the history after a reload",
@@ -21,6 +21,7 @@ test(
   async ({ signedIn, visitor }) => {
     const [ann, bob] = await Promise.all([visitor("Ann"), visitor("Bob")]);
     await Promise.all([ann, bob].map((who) => signUp(who.page, who)));
+    await acquaint([ann, bob]);
     await findAndOpen(ann.page, bob);
     await findAndOpen(bob.page, ann);
     await send(ann.page, bob, "Are you on the train?");

@@ -3,7 +3,7 @@ import { forwardText } from "../src/text/forward";
 import { messageText } from "../src/text/messages";
 import { pushText } from "../src/text/push";
 import { chatWith, en, expectState, message, open, send, setHidden, signUp, state } from "./support/steps";
-import { expect, test, type User, whole } from "./support/test";
+import { acquaint, expect, test, type User, whole } from "./support/test";
 
 /** The calls of the page to the browser, stored in the page so that a test can read them. */
 interface Calls {
@@ -56,6 +56,7 @@ test(
     const ann = await visitor("Ann");
     await recordCalls(ann.context);
     await signUp(ann.page, ann);
+    await acquaint([ann, bob]);
     const offer = ann.page.getByRole("region", { name: en.settings.notifications });
     await expect(ann.page.getByText(en.chats.empty)).toBeVisible();
     await open(bob.page, ann);
@@ -94,6 +95,8 @@ test(
     await recordCalls(ann.context);
     await ann.context.grantPermissions(["notifications"]);
     await signUp(ann.page, ann);
+    await acquaint([ann, bob]);
+    await acquaint([ann, cem]);
     await open(bob.page, ann);
     const body = "*Nine* o'clock, at the bridge";
     await send(bob.page, ann, body);
@@ -146,6 +149,7 @@ test("the title and the badge of the app count unread messages", async ({ user, 
   const ann = await visitor("Ann");
   await recordCalls(ann.context);
   await signUp(ann.page, ann);
+  await acquaint([ann, bob]);
   await expect(ann.page).toHaveTitle(en.app);
   await open(bob.page, ann);
   for (const body of ["one", "two", "three"]) await send(bob.page, ann, body);

@@ -17,7 +17,7 @@ import {
   state,
   conversation,
 } from "./support/steps";
-import { backend, expect, newUser, test, type Visitor } from "./support/test";
+import { acquaint, backend, expect, newUser, test, type Visitor } from "./support/test";
 
 test("a message of a blocked user says that it was not sent, and can be sent once they are unblocked", async ({
   user,
@@ -38,14 +38,14 @@ test("a message of a blocked user says that it was not sent, and can be sent onc
 
   await send(bob.page, ann, "are you angry?");
   await expect(message(bob.page, ann, "are you angry?")).toContainText(
-    heldText.refused(en.problems.recipient_unavailable),
+    heldText.refused(heldText.problems.recipient_unavailable),
   );
   await expect(messages(ann.page, bob)).toHaveCount(1);
 
   await ann.page.goto("/settings");
   await ann.page.getByRole("button", { name: en.settings.unblockName(bob.name) }).click();
   await expect(ann.page.getByText(en.settings.blockedNone)).toBeVisible();
-  await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.conversation.retry }).click();
+  await message(bob.page, ann, "are you angry?").getByRole("button", { name: en.common.retry }).click();
   await expectState(bob.page, ann, "are you angry?", state.accepted);
   await open(ann.page, bob);
   await expect(message(ann.page, bob, "are you angry?")).toHaveCount(1);
@@ -140,6 +140,7 @@ test("a second account in the same browser sees nothing of the first", async ({ 
 
   const eve: Visitor = { ...ann, ...newUser("Eve") };
   await signUp(eve.page, eve);
+  await acquaint([bob], [eve]);
   await expect(eve.page.getByText(en.chats.empty)).toBeVisible();
   await open(eve.page, bob);
   await expect(messages(eve.page, bob)).toHaveCount(0);

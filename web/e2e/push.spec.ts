@@ -2,7 +2,7 @@
 // services, and the content of pushes comes through the DevTools protocol.
 import { pusher, registerForPush, shown, stored, subscribeWorker } from "./support/push";
 import { chatWith, expectState, message, open, send, signUp, state } from "./support/steps";
-import { expect, test, whole } from "./support/test";
+import { acquaint, expect, test, whole } from "./support/test";
 
 test(
   "a message reaches a browser whose pages are closed, and is there without a network after a click",
@@ -11,6 +11,7 @@ test(
     const bob = await user("Bob");
     const ann = await visitor("Ann");
     const { endpoint, preview } = await registerForPush(ann, () => signUp(ann.page, ann));
+    await acquaint([ann, bob]);
     expect(preview).toBe(true);
     const pushes = async (): Promise<number> => Number(await (await fetch(endpoint)).text());
     // The test that the page asks for by itself.

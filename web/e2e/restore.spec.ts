@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { createAccount } from "./support/accounts";
 import { expectState, message, messages, open, send, state } from "./support/steps";
 import { launch, type Launched } from "./support/system";
-import { expect, newUser, test } from "./support/test";
+import { acquaint, expect, newUser, test } from "./support/test";
 
 test("devices keep their messages when the server is restored from a backup", async ({ signedIn }) => {
   const folder = await mkdtemp(join(tmpdir(), "phoenix-restore-"));
@@ -23,6 +23,7 @@ test("devices keep their messages when the server is restored from a backup", as
     const [anna, bert] = [newUser("Ann"), newUser("Bob")];
     for (const user of [anna, bert]) await createAccount(user, of);
     const [ann, bob] = await Promise.all([signedIn(anna, { of }), signedIn(bert, { of })]);
+    await acquaint([ann, bob], [], of);
     await open(ann.page, bob);
     await open(bob.page, ann);
     await send(ann.page, bob, "in the backup");

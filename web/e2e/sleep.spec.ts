@@ -1,7 +1,7 @@
 // A browser that gives its socket back while nobody looks at it. Its clock runs ahead, since it sleeps after 2 minutes.
 import { pusher, registerForPush, shown, stored, subscribeWorker } from "./support/push";
 import { chatWith, en, expectSignedIn, expectState, open, send, setHidden, signUp, state } from "./support/steps";
-import { expect, test, whole } from "./support/test";
+import { acquaint, expect, test, whole } from "./support/test";
 
 test(
   "a hidden browser with two tabs sleeps, gets messages by push as a closed phone does, and is back at once",
@@ -12,6 +12,7 @@ test(
     const ann = await visitor("Ann");
     await ann.context.clock.install();
     const { endpoint } = await registerForPush(ann, () => signUp(ann.page, ann));
+    await acquaint([ann, bob]);
     await open(bob.page, ann);
     await send(bob.page, ann, "while you look");
     await expect(chatWith(ann.page, bob)).toContainText("while you look");

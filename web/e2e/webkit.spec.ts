@@ -1,7 +1,7 @@
 // The main journey in WebKit, and every way in which its users load a page again. Teardown and the back-forward cache
 // of WebKit differ from those of the other engines (see ../src/platform/absence.ts and ../src/model/tabs/leader.ts).
 import { message, open, send } from "./support/steps";
-import { expect, newUser, test } from "./support/test";
+import { acquaint, expect, newUser, test } from "./support/test";
 import { ENTER, WebKit } from "./support/webkit";
 
 let webkit: WebKit;
@@ -29,6 +29,7 @@ test("in WebKit, a chat survives reloads, leaving and Back, and a second window"
     await webkit.click("button.primary");
     await webkit.until(SHELL);
   });
+  await acquaint([bob], [wanda]);
 
   for (const path of ["/", "/people", `/c/${bob.username}`])
     await test.step(`reload ${path}`, async () => {

@@ -3,14 +3,10 @@
  * reads.
  */
 import { expect, type Locator, type Page } from "@playwright/test";
-import { authText } from "../../src/text/auth";
-import { en as texts } from "../../src/text/en";
-import { peopleText } from "../../src/text/people";
-import { settingsText } from "../../src/text/settings";
+import { en } from "./texts";
 import type { User } from "./user";
 
-/** All texts that users see. */
-export const en = { ...texts, auth: authText, people: peopleText, settings: settingsText };
+export { en };
 
 export async function fillSignUp(page: Page, who: User): Promise<void> {
   await page.goto("/signup");

@@ -1,6 +1,7 @@
 /** The test function of the tests of the whole system. Its fixtures open browsers for users. */
 import { test as base, type BrowserContext, type BrowserContextOptions, type Page } from "@playwright/test";
 import { createAccount, storedSignIn } from "./accounts";
+import { acquaint } from "./acquaint";
 import { Sockets } from "./sockets";
 import { expectSignedIn } from "./steps";
 import { type System, system } from "./system";
@@ -26,7 +27,12 @@ interface Fixtures {
   visitor: (name: string, options?: BrowserContextOptions) => Promise<Visitor>;
   /** Opens a browser in which `user`, who has an account, is signed in. */
   signedIn: (user: User, where?: Where) => Promise<Visitor>;
-  /** Creates an account and opens a browser in which its user is signed in. */
+  /** Whether the users of a test are strangers, whose first messages are requests. */
+  strangers: boolean;
+  /**
+   * Creates an account and opens a browser in which its user is signed in. The user and those of earlier calls have
+   * accepted each other, unless they are to be strangers.
+   */
   user: (name: string, options?: BrowserContextOptions) => Promise<Visitor>;
 }
 
@@ -57,15 +63,22 @@ export const test = base.extend<Fixtures>({
       return { ...at, name, username, email, password };
     });
   },
-  user: async ({ signedIn }, use) => {
+  strangers: [false, { option: true }],
+  user: async ({ signedIn, strangers }, use) => {
+    const before: Visitor[] = [];
     await use(async (name, options) => {
       const user = newUser(name);
       await createAccount(user);
-      return signedIn(user, options === undefined ? {} : { options });
+      const at = await signedIn(user, options === undefined ? {} : { options });
+      const others = [...before];
+      before.push(at);
+      if (!strangers) for (const other of others) await acquaint([at, other]);
+      return at;
     });
   },
 });
 
 export { expect } from "@playwright/test";
+export { acquaint } from "./acquaint";
 export { newUser, type User } from "./user";
 export { backend, engines, everywhere, whole } from "./browser";

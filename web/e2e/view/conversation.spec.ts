@@ -248,12 +248,12 @@ test("a long message is folded, and unfolds in place", async ({ at }) => {
 test("a rejected message says why, and can be deleted, restored and sent again", async ({ at }) => {
   const page = await at("/c/mira.kern");
   const refused = articles(page).filter({ hasText: "This one was refused." });
-  await expect(refused).toContainText(heldText.refused(en.problems.recipient_unavailable));
+  await expect(refused).toContainText(heldText.refused(heldText.problems.recipient_unavailable));
   await refused.getByRole("button", { name: en.conversation.remove }).click();
   await expect(refused).toBeHidden();
   await page.getByRole("button", { name: en.common.undo }).click();
   await expect(refused).toBeVisible();
-  await refused.getByRole("button", { name: en.conversation.retry }).click();
+  await refused.getByRole("button", { name: en.common.retry }).click();
   await expect(refused.getByRole("img", { name: en.conversation.waiting })).toBeVisible();
 });
 

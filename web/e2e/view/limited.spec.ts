@@ -35,7 +35,7 @@ test("a refusal of a person who cannot be written to does not say that the accou
   const page = await at("/c/mira.kern");
   const region = page.getByRole("region", { name: en.conversation.label("Mira Kern") });
   const refused = region.getByRole("article").filter({ hasText: "This one was refused." });
-  await expect(refused).toContainText(heldText.refused(en.problems.recipient_unavailable));
+  await expect(refused).toContainText(heldText.refused(heldText.problems.recipient_unavailable));
   await expect(region.getByText(en.conversation.gone)).toHaveCount(0);
   await expect(region.getByRole("textbox")).toBeVisible();
 });

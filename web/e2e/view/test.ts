@@ -13,14 +13,9 @@ import { tmpdir } from "node:os";
 import { extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "vite";
-import { authText } from "../../src/text/auth";
-import { en as texts } from "../../src/text/en";
-import { peopleText } from "../../src/text/people";
-import { settingsText } from "../../src/text/settings";
+import { en } from "../support/texts";
 
-export { expect };
-/** All texts that users see. */
-export const en = { ...texts, auth: authText, people: peopleText, settings: settingsText };
+export { en, expect };
 
 const config = fileURLToPath(new URL("../../src/view/testing/vite.config.ts", import.meta.url));
 const policy =

@@ -25,6 +25,8 @@ export interface ListedConversation {
   /** uid → everything up to this was seen. */
   readonly read: Readonly<Record<string, Micros>>;
   readonly settings: readonly Setting[];
+  /** The user has written in it, or has accepted the request of the other one. */
+  readonly answered: boolean;
 }
 
 /** A page of a list. `next` is null on the last one. */
@@ -67,9 +69,15 @@ export class ArchiveApi {
     this.dropped = dropped;
   }
 
-  /** Newest first. `pinned`: only those that the user has pinned, in no particular order. */
-  conversations(cursor: string | null, pinned = false): Promise<ListPage<ListedConversation>> {
-    const query = { cursor, ...(pinned && { pinned: "true" }) };
+  /**
+   * Newest first. `only`: those that the user has pinned, or those of these ids (at most 20) that exist, in no particular
+   * order.
+   */
+  conversations(
+    cursor: string | null,
+    only: { readonly pinned?: "true"; readonly id?: readonly string[] } = {},
+  ): Promise<ListPage<ListedConversation>> {
+    const query = { cursor, ...only };
     return this.http.read({ method: "GET", path: "conversations", query }, (answer) =>
       this.page(answer, "conversations", readListed),
     );
@@ -205,5 +213,7 @@ function readListed(value: unknown): ListedConversation {
     unread: f.has("unread") ? f.integer("unread") : 0,
     read,
     settings: f.has("settings") ? readSettings(f.object("settings"), id) : [],
+    // Earlier servers have no requests.
+    answered: !f.has("answered") || f.bool("answered"),
   };
 }

@@ -18,6 +18,9 @@ const english = {
   },
   /** The sentence for each code of a message or a change that was refused; see text.problems for the others. */
   problems: {
+    recipient_unknown: "This account no longer exists.",
+    recipient_unavailable: "You cannot write to this person.",
+    writers_limited: "This person only gets messages from people they have written to.",
     contacts_forbidden: "An operator does not allow you to write to new people for now.",
     withdrawn: "It was withdrawn before it arrived.",
     at_too_old: "This message waited for more than 30 days.",

@@ -67,6 +67,17 @@ const english = {
   notifyTurnOn: "Turn on",
   notifyTurnOff: "Turn off",
 
+  privacy: "Privacy",
+  seenBy: "Who sees when you are online",
+  seenByOf: { everyone: "Everyone", chats: "People you have answered", nobody: "Nobody" },
+  seenByHint: "People who write to you first do not see it until you answer or accept, whatever you choose here.",
+  writers: "Who may write to you",
+  writersOf: { everyone: "Everyone", known: "People you have written to" },
+  foundBy: "Who finds you in the search",
+  foundByOf: { everyone: "Everyone", username: "Those who know your username" },
+  readReceipts: "Show others what you have read",
+  readReceiptsHint: "Without this, you do not see what others have read either.",
+
   blocked: "Blocked people",
   blockedNone: "You have not blocked anybody.",
   unblock: "Unblock",

@@ -6,6 +6,7 @@ import { ApiProblem } from "../../net/problem";
 import type { OwnApi } from "../../net/own";
 import { loadCode } from "../../platform/code";
 import { uuidv7 } from "../../protocol/uuid";
+import type { Answers } from "../engine/answers";
 import { contextOf, type EngineParts } from "../engine/ports";
 import { History } from "../history";
 import type { Outcome } from "../interface/outcome";
@@ -70,6 +71,7 @@ export class ChatModel implements Chat {
   private readonly history: History;
   private readonly open = new Set<OpenConversation>();
   private readonly ends: (() => void)[] = [];
+  private answers: Answers | null = null;
 
   constructor(parts: ChatParts, handlers: ChatHandlers) {
     this.parts = parts;
@@ -98,6 +100,7 @@ export class ChatModel implements Chat {
       users: this.users,
       presences: this.presences,
       context: now,
+      onUnsure: (id) => void this.learn(id),
     });
     this.profile = new ProfileKeeper({
       platform,
@@ -161,7 +164,13 @@ export class ChatModel implements Chat {
         if (platform.page.focused()) for (const uid of this.presences.shown) this.users.show(uid);
       }),
     );
-    this.ends.push(this.profile.blocked.subscribe((users) => this.presences.hide((users ?? []).map((u) => u.uid))));
+    this.ends.push(
+      this.profile.blocked.subscribe((users) => {
+        const uids = (users ?? []).map((u) => u.uid);
+        this.presences.hide(uids);
+        this.list.hide(uids);
+      }),
+    );
     void this.readServer(false);
     void platform.storage.persist();
     this.leader.start();
@@ -235,8 +244,7 @@ export class ChatModel implements Chat {
   async userByUsername(username: string): Promise<Outcome<User>> {
     const lower = username.toLowerCase();
     // A user that is in the list needs no request.
-    const { items, archived } = this.list.list.get();
-    const known = [...items, ...archived].find((c) => c.user.username.toLowerCase() === lower)?.user;
+    const known = this.list.list.get().all.find((c) => c.user.username.toLowerCase() === lower)?.user;
     if (known) return { ok: true, value: known };
     return await outcome(async () => {
       const found = await this.parts.archive.userByUsername(username);
@@ -340,10 +348,23 @@ export class ChatModel implements Chat {
     };
   }
 
-  private async received(messages: readonly MessageRow[], hidden: boolean): Promise<void> {
+  /** Learns whether the user has answered in a conversation. Its code is loaded with the first one. */
+  private async learn(id: string): Promise<void> {
+    try {
+      const { Answers } = await loadCode(() => import("../engine/settings"));
+      this.answers ??= new Answers(this.parts);
+      await this.answers.learn(id);
+    } catch {
+      // It counts as answered.
+    }
+  }
+
+  /** `sure`: whatever can be learned about strangers is known. */
+  private async received(messages: readonly MessageRow[], hidden: boolean, sure = false): Promise<void> {
     const names = new Map<string, string>();
     const otherOf = (row: MessageRow): string => (row.from === this.uid ? row.to : row.from);
     let rows = messages;
+    const unsure: string[] = [];
     try {
       // In one transaction, because thousands of messages may arrive at once.
       await this.parts.store.read(async (tx) => {
@@ -353,7 +374,10 @@ export class ChatModel implements Chat {
         const now = this.parts.time.now();
         for (const conversation of new Set(rows.map((row) => row.conversation))) {
           const mute = await tx.setting(settingKey({ kind: "mute", conversation, message: "" }));
-          if (mute && mute.value > now) rows = rows.filter((row) => row.conversation !== conversation);
+          const { answered } = (await tx.conversation(conversation)) ?? {};
+          if (answered === undefined) unsure.push(conversation);
+          if ((mute && mute.value > now) || answered === false)
+            rows = rows.filter((row) => row.conversation !== conversation);
         }
         for (const uid of new Set(messages.map(otherOf))) {
           const user = await tx.user(uid);
@@ -362,6 +386,11 @@ export class ChatModel implements Chat {
       });
     } catch (err) {
       this.parts.platform.report("the names of senders could not be read", err);
+    }
+    if (!sure && unsure.length > 0) {
+      await Promise.all(unsure.map((id) => this.learn(id)));
+      await this.received(messages, hidden, true);
+      return;
     }
     const named = rows.map((row) => ({ row, name: names.get(otherOf(row)) ?? "" }));
     this.handlers.onReceived(named, hidden);

@@ -25,14 +25,15 @@ export async function choose(parts: LateParts, conversation: string, choice: Own
       if (row?.preview && row.preview.at > row.myRead) await rules.moveMyRead(tx, row, row.preview.at);
     }
     const message = kind === "star" ? choice.key : "";
-    const value =
-      kind !== "mute"
-        ? Number(choice.on)
-        : choice.until === Number.POSITIVE_INFINITY
-          ? Number.MAX_SAFE_INTEGER
-          : Math.round(choice.until * 1000);
-    await rules.choose(tx, { conversation, kind, message }, value);
+    await rules.choose(tx, { conversation, kind, message }, await valueOf(tx, conversation, choice));
   });
+}
+
+async function valueOf(tx: WriteTx, conversation: string, choice: OwnChoice): Promise<number> {
+  if (choice.kind === "mute")
+    return choice.until === Number.POSITIVE_INFINITY ? Number.MAX_SAFE_INTEGER : Math.round(choice.until * 1000);
+  if (choice.kind === "remove" && choice.on) return (await tx.conversation(conversation))?.preview?.at ?? 0;
+  return Number(choice.on);
 }
 
 async function countOn(tx: WriteTx, kind: string): Promise<number> {

@@ -11,12 +11,13 @@ import type { LocalStore } from "../store/store";
 import type { Change } from "../store/change";
 import { applyListed } from "../store/history";
 import { unreadOf } from "../store/readMarks";
+import { isRequest, shownPreview } from "../store/requests";
 import type { RuleContext } from "../store/rules";
 import { ALWAYS, settingKey } from "../store/settings";
 import type { ConversationRow, DraftRow, MessageRow, ReplayRow, SettingRow, UserRow } from "../store/rows";
 import type { ReadTx } from "../store/tx";
 import type { ServerTime } from "../time";
-import { type Users, userOf, sameUser } from "./users";
+import { type Users, userOf } from "./users";
 import type { PresenceTracker } from "./presence";
 import { stateOf } from "./messageState";
 
@@ -29,6 +30,8 @@ export interface ListParts {
   readonly users: Users;
   readonly presences: PresenceTracker;
   context(): RuleContext;
+  /** Called for a conversation with unread messages of which it is not known whether the user has answered. */
+  onUnsure(id: string): void;
 }
 
 interface Line {
@@ -46,6 +49,8 @@ export class Conversations {
   private readonly value = new Value<ConversationList>({
     items: [],
     archived: [],
+    requests: [],
+    all: [],
     loading: true,
     more: false,
     problem: null,
@@ -66,6 +71,7 @@ export class Conversations {
   private loadingMore = false;
   private pausedUntil = Number.NEGATIVE_INFINITY;
   private problem: Problem | null = null;
+  private blocked: readonly string[] = [];
   /** Ends the wait for the end of a mute. */
   private muteEnds: Cancel = () => undefined;
   private readonly ends: (() => void)[];
@@ -134,6 +140,12 @@ export class Conversations {
   /** Sets the problem that the list shows while it is empty because the first load failed. */
   setProblem(problem: Problem | null): void {
     this.problem = problem;
+    this.publish();
+  }
+
+  /** Shows no requests of these users. */
+  hide(uids: readonly string[]): void {
+    this.blocked = uids;
     this.publish();
   }
 
@@ -212,6 +224,7 @@ export class Conversations {
       tx.draft(row.id),
     ]);
     this.parts.users.complete(row.other, user, this.listed.loaded);
+    if (row.answered === undefined && row.unread > 0) this.parts.onUnsure(row.id);
     const summary = this.summary(row, settings, message, user, draft);
     const old = this.lines.get(row.id);
     this.lines.set(row.id, { row, summary: old && same(old.summary, summary) ? old.summary : summary });
@@ -240,7 +253,7 @@ export class Conversations {
     user: UserRow | undefined,
     draft: DraftRow | undefined,
   ): ConversationSummary {
-    const { preview } = row;
+    const preview = shownPreview(row);
     const mine = preview?.from === this.parts.uid;
     const mutedUntil = mute?.value === ALWAYS ? Number.POSITIVE_INFINITY : (mute?.value ?? 0) / 1000;
     return {
@@ -261,6 +274,7 @@ export class Conversations {
       pinned: pin?.value === 1,
       mutedUntil,
       archived: archive?.value === 1 && (mutedUntil === Number.POSITIVE_INFINITY || (preview?.at ?? 0) <= archive.at),
+      request: isRequest(row),
       draft: cut(draft?.text ?? "", 200),
       typing: this.parts.presences.typing(row.other).get(),
     };
@@ -270,9 +284,10 @@ export class Conversations {
     const shown = [...this.lines.values()].filter((l) => l.summary.preview !== null || l.summary.draft !== "");
     shown.sort((a, b) => b.row.recent - a.row.recent || (a.row.id < b.row.id ? -1 : 1));
     const all = shown.map((l) => l.summary);
-    const items = all.filter((i) => i.pinned && !i.archived);
-    for (const item of all) if (!item.pinned && !item.archived) items.push(item);
-    const archived = all.filter((i) => i.archived);
+    const chats = all.filter((i) => !i.request && !i.archived);
+    const items = [...chats.filter((i) => i.pinned), ...chats.filter((i) => !i.pinned)];
+    const archived = all.filter((i) => !i.request && i.archived);
+    const requests = all.filter((i) => i.request && !this.blocked.includes(i.user.uid));
     this.countUnread(items);
     const loading = !this.read || (all.length === 0 && !this.listed.loaded && this.problem === null);
     const more = this.listed.next !== null;
@@ -280,6 +295,8 @@ export class Conversations {
     const next = {
       items: kept(old.items, items),
       archived: kept(old.archived, archived),
+      requests: kept(old.requests, requests),
+      all: kept(old.all, all),
       loading,
       more,
       problem: this.problem,
@@ -327,19 +344,7 @@ async function settingsOf(
   return found;
 }
 
+/** Whether two summaries show the same. They are plain data. */
 function same(a: ConversationSummary, b: ConversationSummary): boolean {
-  return (
-    a.unread === b.unread &&
-    a.marked === b.marked &&
-    a.pinned === b.pinned &&
-    a.mutedUntil === b.mutedUntil &&
-    a.archived === b.archived &&
-    a.draft === b.draft &&
-    a.typing === b.typing &&
-    sameUser(a.user, b.user) &&
-    a.preview?.body === b.preview?.body &&
-    a.preview?.state === b.preview?.state &&
-    a.preview?.time === b.preview?.time &&
-    a.preview?.mine === b.preview?.mine
-  );
+  return JSON.stringify(a) === JSON.stringify(b);
 }

@@ -3,6 +3,7 @@
  * ./timelineWindow loads the rows.
  */
 import type { Message, Quote } from "../interface/conversation";
+import type { Micros } from "../../protocol/chat";
 import { type ConversationRow, type MessageRow, WAITING } from "../store/rows";
 import { stateOf } from "./messageState";
 
@@ -36,6 +37,7 @@ export class TimelineRows {
   private readonly byKey = new Map<string, Entry>();
   private sorted: Entry[] = [];
   private list: readonly Message[] = [];
+  private after: Micros = 0;
   private stale = false;
 
   constructor(context: TimelineContext) {
@@ -64,10 +66,13 @@ export class TimelineRows {
     for (const entry of this.sorted) yield entry.row;
   }
 
-  /** Returns the items in order. Returns the same array with the same objects as long as nothing changed. */
-  items(): readonly Message[] {
-    if (this.stale) {
-      this.list = this.sorted.map((e) => e.item);
+  /**
+   * Returns the items after a time, in order. Returns the same array with the same objects as long as nothing changed.
+   */
+  items(after: Micros = 0): readonly Message[] {
+    if (this.stale || after !== this.after) {
+      this.list = this.sorted.filter((e) => e.row.place > after).map((e) => e.item);
+      this.after = after;
       this.stale = false;
     }
     return this.list;

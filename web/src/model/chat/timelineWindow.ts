@@ -64,6 +64,8 @@ export class TimelineWindow {
   private awaitingMarks = false;
   private firstUnread: string | null = null;
   private held: string | null = null;
+  /** Messages up to here were removed. */
+  private removed: Micros = 0;
   private older: Promise<void> | null = null;
   private retry: Cancel | null = null;
   private readonly unlisten: () => void;
@@ -383,6 +385,7 @@ export class TimelineWindow {
     if (conversation.readShown > this.marked()) this.raiseLine(conversation.readShown);
     this.rows.mark(conversation);
     this.held = conversation.held ?? null;
+    this.removed = conversation.removed ?? 0;
     this.unreadValue.set(unreadOf(conversation));
   }
 
@@ -399,12 +402,12 @@ export class TimelineWindow {
 
   private publish(): void {
     if (this.closed) return;
-    const items = this.rows.items();
+    const items = this.rows.items(this.removed);
     const next: Timeline = {
       items,
       loading: this.loading,
       loadingOlder: this.older !== null,
-      complete: this.complete,
+      complete: this.complete || items.length < this.rows.size,
       problem: this.problem,
       firstUnread: this.firstUnread,
       held: items.some((m) => m.state === "waiting") ? this.held : null,

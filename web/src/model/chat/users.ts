@@ -38,14 +38,9 @@ export function userOf(uid: string, row: UserRow | PublicUser | undefined): User
   };
 }
 
+/** Whether two users, made by {@link userOf}, look the same. */
 export function sameUser(a: User, b: User): boolean {
-  return (
-    a.username === b.username &&
-    a.displayName === b.displayName &&
-    a.deleted === b.deleted &&
-    a.admin === b.admin &&
-    a.picture === b.picture
-  );
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 export class Users {

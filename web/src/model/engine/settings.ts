@@ -11,6 +11,8 @@ import { applySettings, freezeSetting, revertSetting } from "../store/sentSettin
 import { applySetting } from "../store/settings";
 import { contextOf, type EngineParts } from "./ports";
 
+export { Answers } from "./answers";
+
 export class SettingSender {
   private readonly parts: EngineParts;
   private readonly backoff: Backoff;
@@ -68,7 +70,7 @@ export class SettingSender {
       if (!(err instanceof ApiProblem) || err.retryable) throw err;
       // The client offers nothing that the server refuses, unless two devices choose at the same time.
       this.parts.platform.report("a setting was refused", err);
-      await store.write((tx) => revertSetting(tx, row));
+      await store.write((tx) => revertSetting(tx, contextOf(this.parts), row));
     }
   }
 }
@@ -85,7 +87,7 @@ export async function loadSettings(parts: EngineParts): Promise<void> {
     return rows.some((row) => !row?.preview);
   });
   if (!missing) return;
-  const listed = await archive.conversations(null, true);
+  const listed = await archive.conversations(null, { pinned: "true" });
   await store.write(async (tx) => {
     for (const item of listed.items) await applyListed(tx, contextOf(parts), item);
   });

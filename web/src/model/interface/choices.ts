@@ -8,4 +8,8 @@ export type OwnChoice =
   | { readonly kind: "archive"; readonly on: boolean }
   /** Marks it as unread, until it is opened. Off: everything in it counts as read. */
   | { readonly kind: "unread"; readonly on: boolean }
+  /** Accepts a request, for good; see ConversationList.requests. */
+  | { readonly kind: "accept"; readonly on: true }
+  /** Removes a request with all its messages so far. */
+  | { readonly kind: "remove"; readonly on: boolean }
   | { readonly kind: "star"; readonly key: string; readonly on: boolean };

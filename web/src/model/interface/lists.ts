@@ -24,6 +24,8 @@ export interface ConversationSummary {
   readonly mutedUntil: number;
   /** It is in {@link ConversationList.archived}. */
   readonly archived: boolean;
+  /** Only the other user has written, and this one has not accepted that. */
+  readonly request: boolean;
   /** The start of an unsent draft. Empty if there is none. */
   readonly draft: string;
   readonly typing: boolean;
@@ -37,6 +39,13 @@ export interface ConversationList {
    * is always muted.
    */
   readonly archived: readonly ConversationSummary[];
+  /**
+   * Those in which only the other user has written, newest first, without blocked users. They move to the others when
+   * this user accepts or writes. A request that was removed returns with a newer message.
+   */
+  readonly requests: readonly ConversationSummary[];
+  /** All conversations. */
+  readonly all: readonly ConversationSummary[];
   /** True until the stored list was read and, on a first visit, the first page was loaded. */
   readonly loading: boolean;
   /** There may be older ones on the server: see {@link Chat.moreConversations}. */

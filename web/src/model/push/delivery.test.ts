@@ -276,7 +276,7 @@ describe("while no page is open", () => {
     house.setOnline(false);
     const page = await house.tab(browser);
     await house.pass(1_000);
-    expect(page.chat().conversations.get().items).toMatchObject([{ user: { displayName: "carol" } }, {}]);
+    expect(page.chat().conversations.get().all).toMatchObject([{ user: { displayName: "carol" } }, {}]);
   });
 
   test("a page that is opened meanwhile takes over at once", async () => {

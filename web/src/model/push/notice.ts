@@ -123,7 +123,7 @@ async function isRead(tx: ReadTx, { data: { conversation, keys } }: ShownNotice)
   return true;
 }
 
-/** Counts the unread messages of this device, for the badge of the app. Those of muted and archived chats do not count. */
+/** Counts the unread messages of this device, for the badge of the app. Those of muted and archived chats and requests do not count. */
 export async function countUnread(tx: ReadTx, serverNow: number): Promise<number> {
   let count = 0;
   for (const row of await tx.conversations()) {
@@ -131,7 +131,7 @@ export async function countUnread(tx: ReadTx, serverNow: number): Promise<number
       tx.setting(settingKey({ kind, conversation: row.id, message: "" }));
     const archive = await value("archive");
     const hidden = archive?.value === 1 && (row.preview?.at ?? 0) <= archive.at;
-    if (hidden || ((await value("mute"))?.value ?? 0) > serverNow) continue;
+    if (hidden || row.answered === false || ((await value("mute"))?.value ?? 0) > serverNow) continue;
     count += unreadOf(row) || Number((await value("unread"))?.value === 1);
   }
   return count;

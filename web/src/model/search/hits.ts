@@ -77,7 +77,13 @@ export class Hits {
     if (entries.length === 0) return [];
     try {
       const rows = await this.parts.store.read((tx) =>
-        Promise.all(entries.map((entry) => tx.message(entry.conversation, entry.key))),
+        Promise.all(
+          entries.map(async ({ conversation, key }) => {
+            const row = await tx.message(conversation, key);
+            // Messages of a removed request are not shown anywhere.
+            return row && row.place > ((await tx.conversation(conversation))?.removed ?? 0) ? row : undefined;
+          }),
+        ),
       );
       return rows.flatMap((row) => {
         const uid = row?.from === this.parts.uid ? row.to : row?.from;

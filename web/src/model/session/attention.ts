@@ -108,6 +108,7 @@ export class AttentionModel implements Attention {
   notify(about: Incoming, options: NoticeOptions): void {
     if (!this.followed) return;
     this.show({ about, options, seen: false }, about.reaction !== "" || options.silent === true);
+    this.withdrawRead(); // the list may show it as unread already
     // The message may be read before the list shows it as unread.
     this.platform.clock.after(LISTED_WITHIN_MS, () => this.withdrawRead(true));
   }
@@ -151,8 +152,7 @@ export class AttentionModel implements Attention {
 
   /** `late`: the list has had enough time to show every message that was notified of. */
   private withdrawRead(late = false): void {
-    const list = this.followed?.chat.conversations.get();
-    const items = list ? [...list.items, ...list.archived] : [];
+    const items = this.followed?.chat.conversations.get().all ?? [];
     for (const [tag, notified] of this.notified) {
       const { from, reaction } = notified.about;
       if (reaction !== "") continue; // is never unread

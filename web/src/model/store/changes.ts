@@ -68,9 +68,14 @@ export class MessageChanges implements ChangeRules {
     )
       return false;
     const conversation = (await tx.conversation(id)) ?? this.base.emptyConversation(id, other);
-    // A message or change that this device makes comes after it.
-    if (change.at > conversation.newest && change.at <= context.serverNow + this.base.MAX_AHEAD)
-      await tx.putConversation({ ...conversation, newest: change.at });
+    // A message or change that this device makes comes after it. One's own change answers a request.
+    const newer = change.at > conversation.newest && change.at <= context.serverNow + this.base.MAX_AHEAD;
+    if (newer || own)
+      await tx.putConversation({
+        ...conversation,
+        ...(newer && { newest: change.at }),
+        ...(own && { answered: true }),
+      });
     const effect = changesOf(change);
     if (noChanges(effect)) return true;
     const key = this.base.messageKey(of);

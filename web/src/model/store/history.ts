@@ -29,10 +29,12 @@ export async function applyListed(tx: WriteTx, context: RuleContext, listed: Lis
   // The changes of a message may not be saved yet.
   if (preview && shown?.changes) preview.text = previewOf(shown);
   const newer = preview !== null && (row.preview === null || preview.at > row.preview.at || isPreview(row, preview));
+  const answered = row.answered || listed.answered;
   await moveMyRead(
     tx,
     {
       ...row,
+      answered,
       newest: Math.max(row.newest, listed.lastAt),
       recent: Math.max(row.recent, listed.lastAt),
       preview: newer ? { id: preview.id, from: preview.from, body: preview.text, at: preview.at } : row.preview,

@@ -139,6 +139,15 @@ export interface ConversationRow {
   readonly checkedAt: number;
   /** The code of the refusal for which the outbox of this conversation waits. Missing if it does not wait for one. */
   readonly held?: string;
+  /**
+   * The user has written here, or has accepted the request of the other one. False: it is a request; see ./requests.
+   * Missing: not known yet, which counts as true.
+   */
+  readonly answered?: boolean;
+  /** The user has accepted the request, and the server may not know it yet. */
+  readonly accepting?: boolean;
+  /** Nothing up to here is shown, because the user has deleted the request. Missing or 0: everything is. */
+  readonly removed?: Micros;
 }
 
 export interface UserRow {

@@ -359,7 +359,11 @@ async function release(tx: WriteTx, id: string): Promise<void> {
 }
 
 async function conversationOf(tx: WriteTx, context: RuleContext, id: string): Promise<ConversationRow> {
-  return (await tx.conversation(id)) ?? emptyConversation(id, otherMember(id, context.uid) ?? "");
+  const known = await tx.conversation(id);
+  if (known) return known;
+  const made = emptyConversation(id, otherMember(id, context.uid) ?? "");
+  // Nobody has written in a conversation that is not in the whole list.
+  return (await tx.meta("list"))?.next === null ? { ...made, answered: false } : made;
 }
 
 /** Returns `row` with its place in the list and its preview updated for `message`. */
@@ -371,6 +375,7 @@ export function touched(context: RuleContext, row: ConversationRow, message: Mes
     row.preview === null || message.place >= WAITING || (shown >= row.preview.at && !isPreview(row, message));
   return {
     ...row,
+    ...(message.from === context.uid && { answered: true }),
     newest: believable ? Math.max(row.newest, at) : row.newest,
     recent: Math.max(row.recent, Math.min(shown, context.serverNow + MAX_AHEAD)),
     preview: newer ? { id: message.id, from: message.from, body: previewOf(message), at: shown } : row.preview,

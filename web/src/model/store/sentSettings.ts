@@ -2,7 +2,7 @@
 import type { Micros } from "../../protocol/chat";
 import type { Setting } from "../../protocol/frames";
 import type { SettingRow } from "./rows";
-import { applySetting, settingKey } from "./settings";
+import { applyRequest, applySetting, settingKey } from "./settings";
 import type { RuleContext, WriteTx } from "./tx";
 
 /** The server refuses a choice that is older. */
@@ -21,7 +21,10 @@ export async function applySettings(
   for (const setting of listed) await applySetting(tx, context, setting);
   const kept = new Set(listed.map(settingKey));
   for (const row of await tx.settings())
-    if (row.unsent === undefined && row.at < askedAt && !kept.has(row.key)) await tx.deleteSetting(row);
+    if (row.unsent === undefined && row.at < askedAt && !kept.has(row.key)) {
+      await tx.deleteSetting(row);
+      await applyRequest(tx, context, row);
+    }
 }
 
 /**
@@ -39,10 +42,13 @@ export async function freezeSetting(tx: WriteTx, context: RuleContext, key: stri
 }
 
 /** Takes back a choice that the server has refused for good, unless the user has made another one. */
-export async function revertSetting(tx: WriteTx, refused: SettingRow): Promise<void> {
+export async function revertSetting(tx: WriteTx, context: RuleContext, refused: SettingRow): Promise<void> {
   const row = await tx.setting(refused.key);
   if (row?.unsent === undefined || row.id !== refused.id) return;
-  const { conversation, message, kind, key, before } = row;
-  if (before) await tx.putSetting({ conversation, message, kind, key, ...before });
+  const { conversation, message, kind, key, before, value, at, id } = row;
+  // An accepted request stays accepted here. A server that refuses it is an earlier one, which has no requests.
+  const counts = kind === "accept" ? { value, at, id } : before;
+  if (counts) await tx.putSetting({ conversation, message, kind, key, ...counts });
   else await tx.deleteSetting(row);
+  await applyRequest(tx, context, row);
 }

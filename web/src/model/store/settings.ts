@@ -4,8 +4,9 @@
  */
 import { type Micros, otherMember } from "../../protocol/chat";
 import type { Setting } from "../../protocol/frames";
-import type { RuleContext, WriteTx } from "./tx";
+import { moveMyRead } from "./readMarks";
 import type { SettingRow } from "./rows";
+import { emptyConversation, type RuleContext, type WriteTx } from "./tx";
 
 export type Choice = Pick<Setting, "value" | "at" | "id">;
 
@@ -20,7 +21,8 @@ export function settingKey({ kind, conversation, message }: Subject): string {
   return `${kind}:${conversation}/${message}`;
 }
 
-function beats(a: Choice, b: Choice): boolean {
+/** Whether the first choice is the later one. */
+export function beats(a: Choice, b: Choice): boolean {
   return a.at === b.at ? a.id > b.id : a.at > b.at;
 }
 
@@ -38,6 +40,7 @@ export async function applySetting(tx: WriteTx, context: RuleContext, setting: S
     const before = known.before && beats(known.before, setting) ? known.before : choiceOf(setting);
     await tx.putSetting({ ...known, before });
   } else if (known.unsent !== undefined || beats(setting, known)) await tx.putSetting(shown);
+  await applyRequest(tx, context, setting);
   return true;
 }
 
@@ -55,6 +58,27 @@ export async function choose(
   const at = Math.max(context.serverNow, (known?.at ?? 0) + 1);
   const before = known?.unsent === undefined ? known && choiceOf(known) : known.before;
   await tx.putSetting({ ...subject, value, at, id, key, unsent: context.now, ...(before && { before }) });
+  await applyRequest(tx, context, subject);
+}
+
+/** Updates the row of a conversation after a choice about its request (see ./requests) has changed. */
+export async function applyRequest(tx: WriteTx, context: RuleContext, subject: Subject): Promise<void> {
+  const { kind, conversation: id } = subject;
+  if (kind !== "accept" && kind !== "remove") return;
+  const accept = await tx.setting(settingKey({ ...subject, kind: "accept" }));
+  const removal = await tx.setting(settingKey({ ...subject, kind: "remove" }));
+  const row = (await tx.conversation(id)) ?? emptyConversation(id, otherMember(id, context.uid) ?? "");
+  // A device that did not know that the request was accepted has removed nothing.
+  const removed = removal && !(accept && beats(removal, accept)) ? removal.value : 0;
+  const accepting = accept?.unsent !== undefined;
+  // Once the server knows of it, the read mark counts as unsent, since the other user has not got it.
+  const known = accept && !accepting && (row.accepting || !row.answered);
+  await moveMyRead(
+    tx,
+    { ...row, removed, ...(accept && { answered: true, accepting }), ...(known && { readShown: 0 }) },
+    removed, // is not unread, which is not told to the other user
+    known ? context.now : null,
+  );
 }
 
 function choiceOf({ value, at, id }: Choice): Choice {

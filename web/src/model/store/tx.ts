@@ -194,9 +194,13 @@ export class ReadTx {
     }) as Promise<ConversationRow[]>;
   }
 
-  /** Conversations whose own read mark the server has not shown yet. */
-  unsentReads(): Promise<ConversationRow[]> {
-    return this.reads.range("conversations", { index: "unsent" }) as Promise<ConversationRow[]>;
+  /**
+   * Conversations whose own read mark the server has not shown yet. Those of requests are not sent, nor are those of
+   * accepted ones before the server knows that.
+   */
+  async unsentReads(): Promise<ConversationRow[]> {
+    const rows = (await this.reads.range("conversations", { index: "unsent" })) as unknown as ConversationRow[];
+    return rows.filter((row) => row.answered !== false && !row.accepting);
   }
 
   user(uid: string): Promise<UserRow | undefined> {

@@ -27,6 +27,12 @@ export class FakeArchive {
   /** In /config.json. Null: as before there were any. */
   origins: readonly string[] | null = null;
   requests = 0;
+  /** Conversations on a page of the list. */
+  listPage = Number.POSITIVE_INFINITY;
+  /** Whether people are strangers until they write or accept. Otherwise, everybody counts as having answered. */
+  strangers = false;
+  /** The conversations in which a user has written, by `<conversation> <uid>`. */
+  private readonly wrote = new Set<string>();
 
   /** Saves messages. Returns the saved ones that it kept although their key came again with other content. */
   save(messages: readonly SavedMessage[]): SavedMessage[] {
@@ -38,6 +44,18 @@ export class FakeArchive {
       else if (known.body !== m.body || known.at !== m.at || known.reply_to !== m.reply_to) kept.push(known);
     }
     return kept;
+  }
+
+  /** A user has written, or has changed a message. */
+  noteWriter(conversation: string, uid: string): void {
+    this.wrote.add(`${conversation} ${uid}`);
+  }
+
+  /** Whether a user has written in a conversation, or has accepted the request there. */
+  answered(conversation: string, uid: string): boolean {
+    const accepted = (this.settings[uid] ?? []).some((s) => s.kind === "accept" && s.conversation === conversation);
+    const saved = [...this.saved.values()].some((m) => m.conversation === conversation && m.from === uid);
+    return !this.strangers || accepted || saved || this.wrote.has(`${conversation} ${uid}`);
   }
 
   /** Saves a change at a time of the server. */
@@ -76,7 +94,7 @@ export class FakeArchive {
     if (special) return special;
     switch (url.pathname) {
       case "/api/conversations":
-        return json(200, this.conversations(uid, q.get("pinned") === "true"));
+        return json(200, this.conversations(uid, q));
       case "/api/messages":
         return this.messages(uid, q.get("conversation") ?? "", q.get("before") ?? "", Number(q.get("limit") ?? "50"));
       case "/api/messages/changes":
@@ -90,7 +108,7 @@ export class FakeArchive {
       case "/api/me":
         return json(200, this.own(uid));
       case "/api/me/setting":
-        return json(200, this.set(uid, JSON.parse(request.body ?? "") as Setting));
+        return this.set(uid, JSON.parse(request.body ?? "") as Setting);
       case "/api/me/settings":
         return json(200, this.allSettings(uid));
       case "/config.json":
@@ -121,7 +139,11 @@ export class FakeArchive {
   }
 
   /** Stores a setting, unless a later one counts, and returns the choice that counts. */
-  private set(uid: string, { message = "", ...given }: Setting): unknown {
+  private set(uid: string, { message = "", ...given }: Setting): HttpAnswer {
+    if (given.kind === "accept" && given.value !== 1)
+      return json(422, { code: "setting_invalid", detail: "This cannot be taken back." });
+    if (given.kind === "accept" && !this.answered(given.conversation, otherMember(given.conversation, uid) ?? ""))
+      return json(404, { code: "request_unknown", detail: "There is no request that you could accept." });
     const all = this.settings[uid] ?? [];
     const known = all.find(
       (s) => s.kind === given.kind && s.conversation === given.conversation && s.message === message,
@@ -131,7 +153,7 @@ export class FakeArchive {
     this.settings[uid] = [...all.filter((s) => s !== known), counts];
     this.onSetting(uid, counts);
     const { value, at, id } = counts;
-    return { value, at, id };
+    return json(200, { value, at, id });
   }
 
   private allSettings(uid: string): unknown {
@@ -182,10 +204,11 @@ export class FakeArchive {
       .sort((a, b) => a.at - b.at || (messageKey(a) < messageKey(b) ? -1 : 1));
   }
 
-  private conversations(uid: string, pinned: boolean): unknown {
+  private conversations(uid: string, q: URLSearchParams): unknown {
     const on = (this.settings[uid] ?? []).filter((s) => s.kind === "pin" && s.value === 1).map((s) => s.conversation);
+    const only = q.get("pinned") === "true" ? on : q.has("id") ? q.getAll("id") : null;
     const ids = [...new Set([...this.saved.values()].map((m) => m.conversation))].filter(
-      (c) => otherMember(c, uid) !== null && (!pinned || on.includes(c)),
+      (c) => otherMember(c, uid) !== null && (only?.includes(c) ?? true),
     );
     const conversations = ids.map((id) => {
       const all = this.of(id);
@@ -199,12 +222,28 @@ export class FakeArchive {
         last_at: last?.at ?? 0,
         preview: last ? { id: last.id, from: last.from, text: last.body.slice(0, 200), at: last.at } : null,
         unread: all.filter((m) => m.from === other && m.at > mark).length,
-        read: this.marks[id] ?? {},
+        read: this.readMarks(id, uid, other),
         settings: this.settingsOf(uid)[id] ?? {},
+        answered: this.answered(id, uid),
       };
     });
     conversations.sort((a, b) => b.last_at - a.last_at);
-    return { conversations, next: "" };
+    if (only) return { conversations, next: "" };
+    const from = Number(q.get("cursor") ?? "0");
+    const next = from + this.listPage;
+    return {
+      conversations: conversations.slice(from, next),
+      next: next < conversations.length ? String(next) : "",
+    };
+  }
+
+  /** Returns the read marks that a user sees: not that of somebody who has not answered. */
+  private readMarks(conversation: string, uid: string, other: string): Record<string, number> {
+    const { [uid]: own, [other]: theirs } = this.marks[conversation] ?? {};
+    return {
+      ...(own !== undefined && { [uid]: own }),
+      ...(theirs !== undefined && this.answered(conversation, other) && { [other]: theirs }),
+    };
   }
 
   private messages(uid: string, conversation: string, before: string, limit: number): HttpAnswer {

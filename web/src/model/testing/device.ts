@@ -147,11 +147,12 @@ export class Device {
     );
   }
 
+  /** Reads up to a message, as somebody who has accepted the request: read marks of requests are not sent. */
   async read(conversation: string, at: number): Promise<void> {
     await this.store.write(async (tx) => {
       const [a = "", b = ""] = conversation.split("~");
       const row = (await tx.conversation(conversation)) ?? emptyConversation(conversation, a === this.uid ? b : a);
-      await moveMyRead(tx, row, at, this.platform.clock.now());
+      await moveMyRead(tx, { ...row, answered: true }, at, this.platform.clock.now());
     });
   }
 

@@ -2,11 +2,13 @@
 import type { Account, Identity } from "../../net/identity";
 import { SignInEnded } from "../../net/connection";
 import { ApiProblem } from "../../net/problem";
+import { conversationId } from "../../protocol/chat";
 import type { Database, Shape } from "../../platform/database";
 import { FakeClock } from "../../platform/testing/clock";
 import { FakeBrowser, FakePlatform, settle } from "../../platform/testing/fake";
 import type { Chat } from "../interface/chat";
 import { openChat } from "../chat/open";
+import { emptyConversation } from "../store/tx";
 import { AppModel, type ChatLoader } from "../session/app";
 import { ModelServer } from "./server";
 
@@ -86,6 +88,18 @@ export interface TabOptions {
   readonly loadChat?: ChatLoader;
 }
 
+/** Stores on the device of `uid`, if it is still signed in, that the user has answered others. */
+async function knows(tab: Tab, uid: string, others: readonly string[]): Promise<void> {
+  const session = tab.app.session.get();
+  if (session.state !== "signed-in" || session.chat.uid !== uid) return;
+  await session.chat.late.change(async (tx) => {
+    for (const other of others.filter((one) => one !== uid)) {
+      const id = conversationId(uid, other);
+      await tx.putConversation({ ...((await tx.conversation(id)) ?? emptyConversation(id, other)), answered: true });
+    }
+  });
+}
+
 export class Household {
   readonly clock = new FakeClock(START_MS, settle);
   readonly server = new ModelServer(this.clock);
@@ -101,6 +115,8 @@ export class Household {
   signIns = 0;
   online = true;
   private seed = 1;
+  /** The tabs in which somebody signed in. */
+  private readonly tabs: { readonly uid: string; readonly tab: Tab }[] = [];
 
   /** One sequence for all tabs, so that no two create the same id. */
   private random(): number {
@@ -158,8 +174,16 @@ export class Household {
     const tab = await this.tab(browser, options);
     const outcome = await tab.app.signIn(`${uid}@example.org`, this.password);
     if (!outcome.ok) throw new Error(outcome.problem.message);
+    if (!this.server.archive.strangers) await this.acquaint(uid, tab);
     await this.pass(1_000);
     return tab;
+  }
+
+  /** Everybody has answered everybody, so that nothing is a request. */
+  private async acquaint(uid: string, tab: Tab): Promise<void> {
+    await knows(tab, uid, [...this.server.archive.directory.keys()]);
+    for (const before of this.tabs) await knows(before.tab, before.uid, [uid]);
+    this.tabs.push({ uid, tab });
   }
 
   async pass(ms: number): Promise<void> {

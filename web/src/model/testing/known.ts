@@ -49,6 +49,7 @@ export async function storeKnown(
       });
       await tx.putConversation({
         ...emptyConversation(id, other.uid),
+        answered: true,
         recent: at,
         newest: at,
         preview: { ...message, at },

@@ -104,6 +104,8 @@ export class ModelServer {
     this.archive.onSetting = (uid, setting) => {
       const { message, ...rest } = setting;
       this.append(uid, { type: "setting", ...rest, ...(message === "" ? {} : { message }) });
+      const other = otherMember(setting.conversation, uid);
+      if (setting.kind === "accept" && other !== null) this.noteAnswer(setting.conversation, uid, other);
     };
   }
 
@@ -188,8 +190,10 @@ export class ModelServer {
 
   private deliverPresence(c: Connected, user: string): void {
     if (!this.reportsPresence) return;
-    const online = [...this.connected].some((c) => c.uid === user && !c.background);
-    c.socket.deliver({ type: "presence", user, online, ...(online ? {} : { last_seen: this.clock.now() * 1000 }) });
+    const hidden = !this.archive.answered(conversationId(c.uid, user), user);
+    const online = !hidden && [...this.connected].some((c) => c.uid === user && !c.background);
+    const lastSeen = online || hidden ? {} : { last_seen: this.clock.now() * 1000 };
+    c.socket.deliver({ type: "presence", user, online, ...lastSeen });
   }
 
   private sendPresence(user: string): void {
@@ -263,7 +267,8 @@ export class ModelServer {
         return;
       case "typing":
         for (const other of this.connected)
-          if (other.uid === f["to"]) other.socket.deliver({ type: "typing", from: c.uid });
+          if (other.uid === f["to"] && this.archive.answered(conversationId(c.uid, other.uid), c.uid))
+            other.socket.deliver({ type: "typing", from: c.uid });
         return;
       case "watch":
         c.watch = (f["users"] as string[]) ?? [];
@@ -416,7 +421,14 @@ export class ModelServer {
     this.append(message.to, { type: "message", ...message });
     this.append(message.from, { type: "sent", ...message });
     this.accepted.add(pathOf(message));
+    this.noteAnswer(message.conversation, message.from, message.to);
     return true;
+  }
+
+  /** A user has written, or has accepted a request, so the other one sees them. */
+  private noteAnswer(conversation: string, uid: string, other: string): void {
+    this.archive.noteWriter(conversation, uid);
+    for (const c of [...this.connected]) if (c.uid === other && c.watch.includes(uid)) this.deliverPresence(c, uid);
   }
 
   private change(c: Connected, { type: _, ...f }: Record<string, unknown>): void {
@@ -494,6 +506,8 @@ export class ModelServer {
     }
     if (this.redisDown) return;
     this.clock.after(this.saveDelay, () => this.archive.read(conversation, uid, at));
-    for (const user of [uid, other]) this.append(user, { type: "read", conversation, by: uid, at });
+    const answered = this.archive.answered(conversation, uid);
+    if (!answered) this.faults.push("a read mark of a request");
+    for (const user of answered ? [uid, other] : [uid]) this.append(user, { type: "read", conversation, by: uid, at });
   }
 }

@@ -6,6 +6,7 @@ export { default as MessageLayers } from "./MessageLayers.svelte";
 export { default as RowMenu } from "../chats/RowMenu.svelte";
 export { Choosing } from "../chats/choosing";
 export { RowMenus } from "../chats/rowMenus.svelte";
+export { default as Closed } from "./Closed.svelte";
 export { heldReason } from "../../text/held";
 export { default as ReportDialog } from "../report/ReportDialog.svelte";
 export { default as Refused } from "./Refused.svelte";

@@ -29,7 +29,7 @@ export class FakeChoices {
   }
 
   of(conversation: string): Pick<ConversationSummary, "marked" | "pinned" | "mutedUntil" | "archived"> {
-    const value = (kind: string): number => this.rows.get(settingKey({ kind, conversation, message: "" }))?.value ?? 0;
+    const value = (kind: string): number => this.value(conversation, kind);
     const mute = value("mute");
     return {
       marked: value("unread") === 1,
@@ -37,6 +37,10 @@ export class FakeChoices {
       mutedUntil: mute === ALWAYS ? Number.POSITIVE_INFINITY : mute / 1000,
       archived: value("archive") === 1,
     };
+  }
+
+  value(conversation: string, kind: string): number {
+    return this.rows.get(settingKey({ kind, conversation, message: "" }))?.value ?? 0;
   }
 
   starred(conversation: string): ReadonlySet<string> {
@@ -53,7 +57,7 @@ export class FakeChoices {
       meta: (async (name: string) => this.meta.get(name)) as WriteTx["meta"],
       putMeta: async (row) => void this.meta.set(row.name, row),
       settings: async () => this.settings(),
-      conversation: async (id) => ({ id, myRead: 0, preview: { at: 1 } }) as ConversationRow,
+      conversation: async (id) => ({ id, myRead: 0, preview: { at: Date.now() * 1000 } }) as ConversationRow,
     };
     await run(tx as WriteTx, {
       moveMyRead: async (_tx, { id }) => void this.read.add(id),

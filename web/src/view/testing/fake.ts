@@ -27,6 +27,7 @@ import { FakeChoices } from "./choices";
 import { lateParts, signOutElsewhere } from "./late";
 import { number, ok, params, refused, wait } from "./options";
 import { history, message, people, says, showcase } from "./people";
+import { FakeRequests, requestOf, sorted } from "./requests";
 import { FakeStore } from "./store";
 
 declare const __MARK__: string;
@@ -62,22 +63,27 @@ function historyOf(uid: string, index: number): Message[] {
 }
 
 function madeHistory(index: number): Message[] {
+  const request = requestOf(index);
+  if (request) return request;
   if (index === 0) return showcase();
   if (index === 1) return history(number("messages", 5000), 12);
   if (index === 6) return [];
   return history(30, index % 4 === 2 ? index : 0);
 }
 
-const list = new Value<ConversationList>({ items: [], archived: [], loading: true, more: false, problem: null });
+const list = new Value<ConversationList>({ ...sorted([], []), loading: true, more: false, problem: null });
 function summaries(): ConversationSummary[] {
   if (params.has("empty")) return [];
   return people.slice(0, Math.min(people.length, number("chats", 14))).map((person, i) => {
-    const last = historyOf(person.uid, i).at(-1);
+    const id = conversationOf(person.uid);
+    const all = historyOf(person.uid, i);
+    const last = requests.shown(id, all).at(-1);
     return {
-      id: conversationOf(person.uid),
+      id,
       user: person,
-      unread: choices.read.has(conversationOf(person.uid)) ? 0 : i === 1 ? number("unread", 12) : i % 4 === 2 ? i : 0,
-      ...choices.of(conversationOf(person.uid)),
+      request: requests.is(i, id, all),
+      unread: choices.read.has(id) ? 0 : i === 1 ? number("unread", 12) : i % 4 === 2 ? i : 0,
+      ...choices.of(id),
       typing: i === 3,
       draft: i === 4 ? "I wanted to ask whether" : "",
       preview: last
@@ -99,11 +105,17 @@ const choices = new FakeChoices(
   (n) => conversationOf(people[n]?.uid ?? ""),
   (conversation) => {
     const starred = choices.starred(conversation);
-    opened.get(conversation.split("~")[1] ?? "")?.timeline.update((t) => ({ ...t, starred }));
+    const uid = conversation.split("~")[1] ?? "";
+    opened.get(uid)?.timeline.update((t) => ({
+      ...t,
+      starred,
+      items: requests.shown(conversation, t.items),
+    }));
     store.changed(conversation, []);
     refresh();
   },
 );
+const requests = new FakeRequests(choices);
 const opened = new Map<string, { timeline: Value<Timeline>; typing: Value<boolean>; unread: Value<number> }>();
 const PAGE = 50;
 
@@ -113,7 +125,7 @@ function conversation(uid: string): Conversation {
   const unreadAtOpen = list.get().items.find((c) => c.user.uid === uid)?.unread ?? 0;
   const preload = params.has("all") ? all.length : PAGE;
   const timeline = new Value<Timeline>({
-    items: all.slice(-preload),
+    items: requests.shown(conversationOf(uid), all.slice(-preload)),
     loading: false,
     loadingOlder: false,
     complete: all.length <= preload,
@@ -185,6 +197,7 @@ function conversation(uid: string): Conversation {
         deliveredTime: null,
         quote: quoted ? { key: quoted.key, mine: quoted.mine, body: quoted.body } : null,
       });
+      requests.answer(conversationOf(uid));
       add(m);
       if (connection.get().state === "online" && timeline.get().held === null) void deliver(m.key);
       return ok(m.key);
@@ -240,10 +253,7 @@ const store: FakeStore = new FakeStore("meAbC", choices, () =>
 );
 
 function refresh(): void {
-  const all = summaries();
-  const items = all.filter(({ archived }) => !archived);
-  items.sort((a, b) => Number(b.pinned) - Number(a.pinned));
-  list.set({ items, archived: all.filter(({ archived }) => archived), loading: false, more: false, problem: null });
+  list.set({ ...sorted(summaries(), blocked.get() ?? []), loading: false, more: false, problem: null });
 }
 
 const presences = people.map(
@@ -284,10 +294,12 @@ const chat: Chat = {
   async block(uid) {
     const p = people.find((person) => person.uid === uid);
     if (p) blocked.update((b) => [...(b ?? []), p]);
+    refresh();
     return ok(undefined);
   },
   async unblock(uid) {
     blocked.update((b) => (b ?? []).filter((p) => p.uid !== uid));
+    refresh();
     return ok(undefined);
   },
   async updateProfile(c) {
@@ -449,4 +461,5 @@ function receive(uid: string, received: Message): void {
   historyOf(uid, indexOf(uid)).push(received);
   store.changed(conversationOf(uid), [received.key]);
   opened.get(uid)?.timeline.update((t) => ({ ...t, items: [...t.items, received] }));
+  if (requestOf(indexOf(uid))) refresh(); // it may return
 }

@@ -9,7 +9,16 @@ import type { FakeStore } from "./store";
 /** The reports and confirmations that the fake server has received. Tests look at them. */
 const reported: { method: string; path: string; body: unknown }[] = [];
 Object.assign(window, { reported });
-const warnedProfile = { warning: { at: 5_000_000, reason: "spam" } };
+const warning = { at: 5_000_000, reason: "spam" };
+
+/** What the fake server has of the user's privacy. ?privacy=fail: changes fail, and with "unread" reading does. */
+let privacy: unknown = { last_seen: "everyone", read_receipts: true, writers: "everyone", findable: "everyone" };
+function answerPrivacy(method: string, content: unknown): string {
+  const how = params.get("privacy");
+  if (how === "unread" || (how === "fail" && method === "PUT")) throw new Outdated();
+  if (method === "PUT") privacy = content;
+  return JSON.stringify(method === "PUT" ? privacy : { warning, privacy });
+}
 
 /** The registrations for pushes that the fake server has received. Tests look at them. */
 const registered: string[] = [];
@@ -148,7 +157,8 @@ export function lateParts(
         if (path === "me/reports" && params.get("reports") === "fail") throw new Outdated();
         if (path === "me/reports" || path === "me/warning") reported.push({ method, path, body: content });
         if (path === "me/warning") me.update((now) => ({ ...now, warned: false }));
-        if (path === "me") return { status: 200, header: () => null, body: JSON.stringify(warnedProfile) };
+        if (path === "me" || path === "me/privacy")
+          return { status: 200, header: () => null, body: answerPrivacy(method, content) };
         if (path === "me/reports" || path === "me/warning") return { status: 204, header: () => null, body: "" };
         const device = /^me\/devices\/(.+)$/.exec(path)?.[1];
         if (device !== undefined) devices = devices.filter((d) => d.id !== device);

@@ -75,11 +75,12 @@ export class FakeStore {
     return this.here.get(id) ?? Math.min(messages.length, number("stored", messages.length));
   }
 
-  private reads(): Pick<ReadTx, "messagesAfter" | "message" | "meta" | "settings"> {
+  private reads(): Pick<ReadTx, "messagesAfter" | "message" | "meta" | "settings" | "conversation"> {
     const rows = (of: FakeConversation): StoredMessage[] =>
       of.messages.slice(of.messages.length - this.count(of)).map((message) => this.row(of, message));
     return {
       settings: async () => this.choices.settings(),
+      conversation: async () => undefined,
       meta: (async (name: string) => this.choices.meta.get(name)) as ReadTx["meta"],
       messagesAfter: async (path, limit) => {
         const all = this.all().flatMap(rows);

@@ -1,0 +1,77 @@
+/** What the user shows to others, and who may write to them. Loaded with the settings. */
+import { ApiProblem } from "../net/problem";
+import { Fields, Malformed } from "../protocol/fields";
+import type { LateParts } from "./interface/late";
+import type { Outcome } from "./interface/outcome";
+import { outcome } from "./outcome";
+
+/** The choices that the server knows. */
+export const SEEN_BY = ["everyone", "chats", "nobody"] as const;
+export const WRITERS = ["everyone", "known"] as const;
+export const FOUND_BY = ["everyone", "username"] as const;
+
+export interface Privacy {
+  /** Who sees when the user is online: everyone, the people whom the user has answered, or nobody. */
+  readonly lastSeen: (typeof SEEN_BY)[number];
+  /** Whether others see what the user has read. Without it, the user does not see what others have read. */
+  readonly readReceipts: boolean;
+  /** Who may write to the user: everyone, or the people to whom the user has written. */
+  readonly writers: (typeof WRITERS)[number];
+  /** Who finds the user by name: everyone, or those who know the username. */
+  readonly findable: (typeof FOUND_BY)[number];
+}
+
+type Parts = Pick<LateParts, "http">;
+
+/** Returns what counts now. Null: the server is an earlier one, which has no such choices. */
+export function readPrivacy(parts: Parts): Promise<Outcome<Privacy | null>> {
+  return outcome(() => load(parts));
+}
+
+/** Changes some of the choices, and returns what counts then. Others that another device has made meanwhile stay. */
+export function changePrivacy(parts: Parts, change: Partial<Privacy>): Promise<Outcome<Privacy | null>> {
+  return outcome(async () => {
+    const before = await load(parts);
+    if (!before) return null;
+    const { lastSeen, readReceipts, writers, findable } = { ...before, ...change };
+    const body = { last_seen: lastSeen, read_receipts: readReceipts, writers, findable };
+    const answer = await parts.http.answer({ method: "PUT", path: "me/privacy", body });
+    return checked(() => privacyOf(new Fields("privacy", JSON.parse(answer.body) as unknown)));
+  });
+}
+
+async function load({ http }: Parts): Promise<Privacy | null> {
+  const { body } = await http.answer({ method: "GET", path: "me" });
+  return checked(() => {
+    const own = new Fields("profile", JSON.parse(body) as unknown);
+    return own.has("privacy") ? privacyOf(own.object("privacy")) : null;
+  });
+}
+
+/** Reads an answer. One that is not as promised is a problem like any other. */
+function checked<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (err) {
+    if (err instanceof Malformed || err instanceof SyntaxError)
+      throw new ApiProblem(502, "malformed", "", { cause: err });
+    throw err;
+  }
+}
+
+function privacyOf(f: Fields): Privacy {
+  return {
+    lastSeen: oneOf(f, "last_seen", SEEN_BY),
+    readReceipts: f.bool("read_receipts"),
+    writers: oneOf(f, "writers", WRITERS),
+    findable: oneOf(f, "findable", FOUND_BY),
+  };
+}
+
+/** Returns a choice. One that this version does not know is malformed, because it could not be shown or kept. */
+function oneOf<T extends string>(f: Fields, name: string, known: readonly T[]): T {
+  const value = f.text(name);
+  const found = known.find((one) => one === value);
+  if (found === undefined) throw new Malformed(`${name} has an unknown value`);
+  return found;
+}
