@@ -127,11 +127,12 @@ func TestReports(t *testing.T) {
 			"suites":[{"specs":[
 				{"title":"it hides","file":"a.spec.ts","line":9,"tests":[
 					{"projectName":"system","status":"unexpected","results":[
-						{"errors":[{"message":"Error: \u001b[31mnot hidden\u001b[39m\n\nCall log"}]}]},
+						{"errors":[{"message":"Error: \u001b[31mnot hidden\u001b[39m\n\nLocator: b\nExpected: 1\n\nCall log",
+							"location":{"line":12}}]}]},
 					{"projectName":"view","status":"flaky","results":[{"errors":[{"message":"late"}]},{}]},
 					{"projectName":"firefox","status":"skipped"}]}]}]}],
 			"errors":[{"message":"Error: the launcher ended"}]}`,
-			"1 passed, 3 failed, 1 skipped", []string{"[system] a.spec.ts:9 it hides: Error: not hidden",
+			"1 passed, 3 failed, 1 skipped", []string{"[system] a.spec.ts:9 it hides: line 12: Error: not hidden; Locator: b; Expected: 1",
 				"[view] a.spec.ts:9 it hides: late", "Error: the launcher ended"}},
 	} {
 		path := filepath.Join(t.TempDir(), "report.json")

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 )
 
 // vitestReport sums up the output of vitest's reporter "json".
@@ -49,10 +51,34 @@ type playwrightSuite struct {
 			ProjectName string
 			Status      string // expected, unexpected, flaky, skipped
 			Results     []struct {
-				Errors []struct{ Message string }
+				Errors []playwrightError
 			}
 		}
 	}
+}
+
+type playwrightError struct {
+	Message  string
+	Location struct{ Line int }
+}
+
+// detail finds the lines of a message of Playwright's expect that tell what was expected, where, and what was there.
+var detail = regexp.MustCompile(`(?m)^(Locator|Expected|Received|Timeout)\b.*$`)
+
+// summary returns the first line of the message, its details, and the line of the test that failed.
+func (e playwrightError) summary() string {
+	text := strings.TrimSpace(colorCodes.ReplaceAllString(e.Message, ""))
+	why, rest, _ := strings.Cut(text, "\n")
+	for _, line := range detail.FindAllString(rest, 4) {
+		if r := []rune(line); len(r) > 200 {
+			line = string(r[:200]) + "…"
+		}
+		why += "; " + line
+	}
+	if e.Location.Line > 0 {
+		why = fmt.Sprintf("line %d: %s", e.Location.Line, why)
+	}
+	return why
 }
 
 // playwrightReport sums up the output of Playwright's reporter "json". A test that passed only when repeated counts as
@@ -87,7 +113,7 @@ func (s *playwrightSuite) add(t *tally) {
 				for _, r := range test.Results {
 					for _, e := range r.Errors {
 						if why == "" {
-							why = e.Message
+							why = e.summary()
 						}
 					}
 				}
