@@ -3,6 +3,7 @@ package chat
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 )
 
 // Privacy is what a user shows to others, and who may write to them. The zero value is the default: everything to
@@ -55,13 +56,18 @@ func (p Privacy) Form() PrivacyForm {
 
 // Privacy is the inverse of Privacy.Form. The error is ErrPrivacyInvalid.
 func (f PrivacyForm) Privacy() (Privacy, error) {
-	for a, name := range audiences {
-		p := Privacy{Audience(a), !f.ReadReceipts, f.Writers == "known", f.Findable == "username"}
-		if name == f.LastSeen && p.Form() == f {
-			return p, nil
-		}
+	p := f.Known()
+	if p.Form() != f {
+		return Privacy{}, ErrPrivacyInvalid
 	}
-	return Privacy{}, ErrPrivacyInvalid
+	return p, nil
+}
+
+// Known is Privacy for a form that a later version may have stored. A value that this version does not know counts as
+// the default, and the values beside it count.
+func (f PrivacyForm) Known() Privacy {
+	return Privacy{LastSeen: Audience(max(slices.Index(audiences, f.LastSeen), 0)), NoReceipts: !f.ReadReceipts,
+		OnlyKnown: f.Writers == "known", ByUsername: f.Findable == "username"}
 }
 
 // MarshalJSON implements json.Marshaler.

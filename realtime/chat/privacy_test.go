@@ -46,5 +46,12 @@ func TestPrivacyForm(t *testing.T) {
 		if p, err := f.Privacy(); !errors.Is(err, chat.ErrPrivacyInvalid) {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
+		if p := f.Known(); p != (chat.Privacy{}) {
+			t.Errorf("%s: a later version has stored it, and it counts as %+v", name, p)
+		}
+	}
+	later := chat.PrivacyForm{LastSeen: "friends", ReadReceipts: false, Writers: "known", Findable: "username"}
+	if p := later.Known(); p != (chat.Privacy{NoReceipts: true, OnlyKnown: true, ByUsername: true}) {
+		t.Errorf("an unknown value beside known ones: %+v", p)
 	}
 }

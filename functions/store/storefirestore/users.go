@@ -72,13 +72,12 @@ func privacyDocOf(p chat.Privacy) *privacyDoc {
 	return &d
 }
 
-// privacy returns the privacy of a document. One that this version does not know counts as the default.
+// privacy returns the privacy of a document. A value that this version does not know counts as the default.
 func (d *privacyDoc) privacy() chat.Privacy {
 	if d == nil {
 		return chat.Privacy{}
 	}
-	p, _ := chat.PrivacyForm(*d).Privacy()
-	return p
+	return chat.PrivacyForm(*d).Known()
 }
 
 // deviceDoc is a store.Device in userDoc.

@@ -109,25 +109,17 @@ func fromDocument(data map[string]any) gate.Gate {
 	return g
 }
 
-// privacy converts the field privacy. A value that this version does not know counts as the default, also if it is
-// beside others.
+// privacy converts the part of the field privacy that realtime/ needs. A field that is missing, or has another type,
+// counts as the default.
 func privacy(v any) chat.Privacy {
 	fields, _ := v.(map[string]any)
 	form := chat.Privacy{}.Form()
-	for name, field := range map[string]*string{"last_seen": &form.LastSeen, "writers": &form.Writers} {
-		if text, ok := fields[name].(string); ok {
-			before := *field
-			*field = text
-			if _, err := form.Privacy(); err != nil {
-				*field = before
-			}
-		}
-	}
+	form.LastSeen, _ = fields["last_seen"].(string)
+	form.Writers, _ = fields["writers"].(string)
 	if on, ok := fields["read_receipts"].(bool); ok {
 		form.ReadReceipts = on
 	}
-	p, _ := form.Privacy() // valid
-	return p
+	return form.Known()
 }
 
 // times returns the times in an array of microseconds.
