@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync"
 	"testing"
@@ -265,6 +266,34 @@ func TestBadAcceptance(t *testing.T) {
 		s.a.Refused("recipient_unavailable")
 		if got := s.noticed(); got.typing+got.read+got.online+got.notified != 0 {
 			t.Errorf("blocked: %+v", got)
+		}
+	})
+}
+
+// Only the archive knows that bob has answered, and he has used up his questions to it. A mark that only his own
+// devices got would look like one that alice got, so it is dropped, and his client repeats it.
+func TestReadMarkBeyondTheQuestions(t *testing.T) {
+	request(t, func(t *testing.T, s *requestScene) {
+		testwait.Advance(5 * time.Second) // alice's instance asks the archive, and would record the answer in Redis
+		s.archive.set(alice, bob, alice, bob)
+		testwait.Advance(2 * time.Minute)
+		noticed(t, s.b, bob)
+		for i := range 60 {
+			uid := fmt.Sprintf("friendUid%04d", i)
+			s.rig.Gates.Set(uid, gate.Gate{Exists: true})
+			s.b.Send(wire.ClientFrame{Type: wire.TypeTyping, To: uid})
+			testwait.Advance(time.Second / 2)
+		}
+		mark(s.b, alice)
+		testwait.Advance(5 * time.Second)
+		if noticed(t, s.b, bob).read || s.noticed().read > 0 {
+			t.Error("a mark took effect although nobody knows whether bob has answered")
+		}
+		testwait.Advance(time.Minute)
+		mark(s.b, alice)
+		testwait.Advance(5 * time.Second)
+		if !noticed(t, s.b, bob).read || s.noticed().read != 1 {
+			t.Error("a repeated mark did not reach both")
 		}
 	})
 }

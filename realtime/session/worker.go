@@ -251,9 +251,9 @@ func (s *session) gateOf(uid string) (g gate.Gate, err error) {
 	return g, err
 }
 
-// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. Somebody
-// who may not see the user's presence gets none, nor does somebody to whom the user has never written: it would show
-// that the user reads their request. A hint that cannot be published is dropped.
+// publishTyping sends a typing hint to the devices of user to, unless one of the two has blocked the other. It sends
+// none to somebody who may not see the user's presence, and none to somebody to whom the user has never written,
+// because that person would learn that the user reads their request. A hint that cannot be published is dropped.
 func (s *session) publishTyping(to string) {
 	if s.blocks(to) || s.privacy().LastSeen == chat.Nobody {
 		return
@@ -363,6 +363,7 @@ func (s *session) applyReadMark(conversation string, at chat.Micros) error {
 			if allowed, err = s.deps.Inboxes.HasWritten(s.workCtx, other, s.uid); allowed {
 				shared, err = s.deps.Inboxes.HasAnswered(s.workCtx, s.uid, other)
 				shared = shared && !g.Privacy.NoReceipts && !s.privacy().NoReceipts
+				allowed = err == nil // the client repeats a mark that was dropped, but not one that its own devices got
 			}
 			if errors.Is(err, problem.ErrUnavailable) {
 				return err
