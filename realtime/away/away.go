@@ -1,8 +1,8 @@
 // Package away publishes events about messages that wait for somebody at whose devices nobody looks (DESIGN §12). The
 // function notify sends pushes for them.
 //
-// Nobody is notified of the request of a stranger: of messages of somebody to whom the recipient has neither written
-// nor whom they have accepted.
+// Nobody is notified of a message request, that is, of the messages of somebody to whom the recipient has never
+// written, and whose request they have not accepted.
 //
 // An instance gathers the messages of a conversation for a second, and publishes one event for them. It publishes at
 // most one event per conversation and recipient in 3 s, and a bounded number about the messages of one sender. An event
@@ -72,7 +72,7 @@ type Counters struct {
 	PublishFailed counter.Count // attempts
 	Dropped       counter.Count // messages that were given up, because too many wait or publishing failed for too long
 	Limited       counter.Count // messages that were given up, because their sender's events wait for too long already
-	Requests      counter.Count // messages of people whom the recipient has not answered, so nobody is notified
+	Requests      counter.Count // messages of people whom the recipient has not answered, so that nobody is notified
 }
 
 // Notifier gathers messages and publishes events. It is safe for concurrent use.

@@ -31,7 +31,8 @@ var (
 	// ErrContactsForbidden refuses a sender to whom an admin has forbidden new contacts.
 	ErrContactsForbidden = problem.New(problem.Forbidden, "contacts_forbidden",
 		"You may not write to new people at the moment. You can still write to people you have chatted with.")
-	// ErrWritersLimited refuses a sender whom the recipient has never answered, and who wants no messages of such people.
+	// ErrWritersLimited refuses a sender whom the recipient has never answered, because the recipient does not want
+	// messages from such people.
 	ErrWritersLimited = problem.New(problem.Forbidden, "writers_limited",
 		"This person only gets messages from people they have written to.")
 	ErrOutboxFull = problem.New(problem.TooMany, "outbox_full",
@@ -222,7 +223,7 @@ type Counters struct {
 	Strangers     counter.Count // messages refused because the recipient has not answered
 	NewPeople     counter.Count // messages refused because the sender has written to too many new people
 	Forbidden     counter.Count // messages refused because an admin has forbidden the sender new contacts
-	Unknown       counter.Count // messages refused because the recipient wants none of people whom they have not answered
+	Unknown       counter.Count // messages refused because the recipient has not answered the sender, and wants no such messages
 	OutboxFull    counter.Count // messages refused because too many of the sender wait
 	TooFast       counter.Count // messages refused because of the sender's rate over all instances
 	Asked         counter.Count // questions to the archive
