@@ -56,30 +56,6 @@ type userDoc struct {
 	Privacy *privacyDoc `firestore:"privacy,omitempty"` // nil: the default
 }
 
-// privacyDoc is a chat.PrivacyForm in userDoc. package gatefirestore reads it, too.
-type privacyDoc struct {
-	LastSeen     string `firestore:"last_seen"`
-	ReadReceipts bool   `firestore:"read_receipts"`
-	Writers      string `firestore:"writers"`
-	Findable     string `firestore:"findable"`
-}
-
-func privacyDocOf(p chat.Privacy) *privacyDoc {
-	if p == (chat.Privacy{}) {
-		return nil
-	}
-	d := privacyDoc(p.Form())
-	return &d
-}
-
-// privacy returns the privacy of a document. A value that this version does not know counts as the default.
-func (d *privacyDoc) privacy() chat.Privacy {
-	if d == nil {
-		return chat.Privacy{}
-	}
-	return chat.PrivacyForm(*d).Known()
-}
-
 // deviceDoc is a store.Device in userDoc.
 type deviceDoc struct {
 	First   chat.Micros   `firestore:"first"`
@@ -271,14 +247,6 @@ func (s *Store) Rename(ctx context.Context, uid string, username, displayName *s
 // SetBlocked implements store.Users.
 func (s *Store) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
 	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error { return u.SetBlocked(other, blocked) })
-}
-
-// SetPrivacy implements store.Users.
-func (s *Store) SetPrivacy(ctx context.Context, uid string, p chat.Privacy) (store.User, error) {
-	return s.change(ctx, uid, func(_ *firestore.Transaction, u *store.User) error {
-		u.Privacy = p
-		return nil
-	})
 }
 
 // otherAdmin returns a store.OtherAdmin that reads the other admins in tx. The transaction locks them, so two admins
