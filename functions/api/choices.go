@@ -103,9 +103,9 @@ func (a *API) conversationsByID(ctx context.Context, viewer, uid string, ids []s
 	return a.withMembers(ctx, viewer, uid, list)
 }
 
-// forMember makes conversations what their member sees, also one who is an admin: with the member's settings, and
-// without the read mark of somebody who has not answered the member. If one of the two wants no receipts, neither sees
-// the mark of the other.
+// forMember adds the member's settings to conversations, and removes the read marks that the member may not see, even
+// as an admin: the mark of somebody who has not answered the member, and that of the other user if one of the two wants
+// no receipts.
 func forMember(list []listedConversation, member store.User, c store.Choices) {
 	for i, l := range list {
 		list[i].Settings = c.Conversations[l.ID]

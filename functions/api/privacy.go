@@ -9,7 +9,7 @@ import (
 
 var errPrivacy = problem.New(problem.Invalid, "privacy_invalid", "This choice is not known. Reload the page.")
 
-// putPrivacy replaces what the caller shows to others, and who may write to them. It answers with it.
+// putPrivacy replaces the caller's privacy, and answers with the new one. It may be repeated.
 func (a *API) putPrivacy(ctx context.Context, r *request) (*response, error) {
 	var in struct {
 		LastSeen     string `json:"last_seen"`

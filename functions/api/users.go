@@ -36,8 +36,8 @@ func profileFor(u store.User, viewer string) profile {
 }
 
 // hides returns which users the caller may not find in lists and searches: those who have blocked them, those whom they
-// have blocked, and those who want to be found only by their exact username, unless that is the query. A blocked person
-// so finds the same as if the other had been disabled. An admin finds everybody.
+// have blocked, and those who want to be found only by their exact username, unless that is the query. So a blocked
+// person finds the same as if the other had been disabled. An admin finds everybody.
 func (r *request) hides(query string) func(store.User) bool {
 	name := store.NameKey(strings.TrimSpace(query))
 	return func(u store.User) bool {

@@ -43,10 +43,9 @@ type UserChoices interface {
 	// returns the choice that counts. A user who is being deleted is problem.ErrNotFound. The other errors are
 	// ErrPinsFull, ErrStarsFull and ErrSettingsFull. A paid backend charges for two reads and one write.
 	//
-	// chat.SettingAccept is also recorded in the conversation, where it stays, so that Archive.Writers has it. It has no
-	// room of its own among the settings: it is never refused, and may be the first that is forgotten there. The caller
-	// must know that the other member has written, because the conversation may not be saved yet. A paid backend charges
-	// for another write.
+	// chat.SettingAccept is also recorded in the conversation, where it stays, so that Archive.Writers has it. So it is
+	// never refused because the settings are full, and it may be forgotten among them. The caller must know that the other
+	// member has written, because the conversation may not be saved yet. A paid backend charges for another write.
 	Choose(ctx context.Context, uid string, s chat.Setting, now chat.Micros) (chat.Choice, error)
 
 	// Choices returns the settings of a user. A paid backend charges for one read.
