@@ -172,9 +172,9 @@ func TestChangesWithdrawWhatWaits(t *testing.T) {
 		want []string
 	}{
 		{"block", func() error { _, err := s.SetBlocked(t.Context(), u.UID, "eve", true); return err },
-			[]string{"gate " + u.UID, "purge eve " + u.UID + " recipient_unavailable"}},
+			[]string{"signed in " + u.UID, "gate " + u.UID, "purge eve " + u.UID + " recipient_unavailable"}},
 		{"unblock", func() error { _, err := s.SetBlocked(t.Context(), u.UID, "eve", false); return err },
-			[]string{"gate " + u.UID}},
+			[]string{"signed in " + u.UID, "gate " + u.UID}},
 		{"disable", func() error { _, err := s.SetDisabled(t.Context(), u.UID, true); return err },
 			[]string{"gate " + u.UID, "purge " + u.UID + "  withdrawn"}},
 		{"enable", func() error { _, err := s.SetDisabled(t.Context(), u.UID, false); return err },

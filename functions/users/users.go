@@ -144,11 +144,13 @@ func (s *Service) Rename(ctx context.Context, uid string, username, displayName 
 }
 
 // SetBlocked makes uid refuse messages of other, or accept them again. What waits from other for uid is refused, too.
+// The other devices of uid learn of it at once.
 func (s *Service) SetBlocked(ctx context.Context, uid, other string, blocked bool) (store.User, error) {
 	u, err := s.deps.Store.SetBlocked(ctx, uid, other, blocked)
 	if err != nil {
 		return u, err
 	}
+	s.announceOwn(ctx, uid)
 	if err := s.pushGate(ctx, u); err != nil || !blocked {
 		return u, err
 	}
