@@ -67,12 +67,12 @@ async function look(tab: Tab, uid = BOB): Promise<string[]> {
   return items.map(({ body }) => body);
 }
 
-/** What Bob sees of his last message. */
+/** Returns what Bob sees of his last message. */
 async function stateAtBob(): Promise<string | undefined> {
   const conversation = bob.chat().conversation(ALICE);
   await house.pass(500);
   conversation.close();
-  return conversation.timeline.get().items.at(-1)?.state;
+  return conversation.timeline.get().items.findLast(({ mine }) => mine)?.state;
 }
 
 /** Counts the messages of which a tab notifies while nobody looks. */
@@ -138,6 +138,27 @@ describe("a message of a stranger", () => {
     await look(alice);
     await say("Bob");
     await look(alice);
+    expect(await stateAtBob()).toBe("read");
+  });
+
+  test.each(["the same", "another"])("reports what was read before once the user writes on %s device", async (which) => {
+    const second = await house.user(ALICE);
+    await say("hello");
+    await look(alice);
+    expect(await stateAtBob()).toBe("delivered");
+    await say("who are you?", which === "another" ? second : alice, BOB);
+    expect(await stateAtBob()).toBe("read");
+  });
+
+  test("reports again what the server has kept to the user's devices", async () => {
+    await say("hello");
+    await look(alice);
+    // As on a device that did not know that nobody had answered: it has sent the mark, and the server has shown it.
+    await alice.chat().late.change(async (tx) => {
+      const { readUnsent: _, ...row } = (await tx.conversation(WITH_BOB))!;
+      await tx.putConversation({ ...row, readShown: row.myRead });
+    });
+    await say("who are you?", alice, BOB);
     expect(await stateAtBob()).toBe("read");
   });
 

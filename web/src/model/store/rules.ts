@@ -15,7 +15,7 @@ import type { ChatEvent, MessageRef } from "../../protocol/frames";
 import { loadCode } from "../../platform/code";
 import { cut } from "../../protocol/text";
 import { noteBackfill } from "./backfills";
-import { applyRead, countUnread } from "./readMarks";
+import { applyRead, countUnread, moveMyRead } from "./readMarks";
 import {
   type ConversationRow,
   isChange,
@@ -170,6 +170,7 @@ async function applyMessage(
   }
   const unseen = status === "received" && message.at > conversation.myRead;
   await tx.putConversation(touched(context, { ...conversation, unread: conversation.unread + (unseen ? 1 : 0) }, row));
+  if (status === "sent" && !conversation.answered) await answered(tx, message.conversation, context.now);
 }
 
 const RANK: Readonly<Record<RowStatus, number>> = { waiting: 0, sent: 1, refused: 2, delivered: 3, received: 3 };
@@ -228,6 +229,7 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
     return;
   }
   await tx.putMessage(next);
+  if (row.status === "waiting" && status !== "refused") await answered(tx, row.conversation, row.typedAt);
   if (content && !sameContent) await applyCorrection(tx, row, next);
 }
 
@@ -350,6 +352,16 @@ export async function accepted(tx: WriteTx, id: string, acceptedAt: Micros): Pro
   await release(tx, row.conversation);
 }
 
+/**
+ * Records that the server has the user's answer in a conversation. Before, it has not told the other user of the read
+ * mark, so the mark counts as unsent, since `since` in ms.
+ */
+async function answered(tx: WriteTx, id: string, since: number | null): Promise<void> {
+  const conversation = await tx.conversation(id);
+  if (!conversation?.accepting) return;
+  await moveMyRead(tx, { ...conversation, accepting: false, readShown: 0 }, conversation.myRead, since);
+}
+
 /** Clears ConversationRow.held. */
 async function release(tx: WriteTx, id: string): Promise<void> {
   const conversation = await tx.conversation(id);
@@ -375,7 +387,7 @@ export function touched(context: RuleContext, row: ConversationRow, message: Mes
     row.preview === null || message.place >= WAITING || (shown >= row.preview.at && !isPreview(row, message));
   return {
     ...row,
-    ...(message.from === context.uid && { answered: true }),
+    ...(message.from === context.uid && !row.answered && { answered: true, accepting: message.status !== "delivered" }),
     newest: believable ? Math.max(row.newest, at) : row.newest,
     recent: Math.max(row.recent, Math.min(shown, context.serverNow + MAX_AHEAD)),
     preview: newer ? { id: message.id, from: message.from, body: previewOf(message), at: shown } : row.preview,

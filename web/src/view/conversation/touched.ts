@@ -1,7 +1,7 @@
 // The parts that the first screen does not need: the menus of chats and messages, the changes of a message, gestures,
-// the button that jumps to the end, the edge of the list, the offer of notifications, pictures of people, keys, copying
-// and printing. They are loaded on demand, as one chunk. With a chunk for each, the bundler would also split the code of
-// the first load.
+// formatting by keys, the button that jumps to the end, the edge of the list, the offer of notifications, pictures of
+// people, keys, copying and printing. They are loaded on demand, as one chunk. With a chunk for each, the bundler would
+// also split the code of the first load.
 export { default as MessageLayers } from "./MessageLayers.svelte";
 export { default as RowMenu } from "../chats/RowMenu.svelte";
 export { Choosing } from "../chats/choosing";
@@ -16,6 +16,7 @@ export { spokenChanges } from "./spokenChanges";
 export { follow } from "./gestures";
 export { default as Earlier } from "./Earlier.svelte";
 export { jump } from "./jump";
+export { wrapped } from "./wrap";
 export { default as JumpButton } from "./JumpButton.svelte";
 export { default as AskLine } from "../notifications/AskLine.svelte";
 export { default as SideEdge } from "../shell/SideEdge.svelte";

@@ -6,12 +6,6 @@ export interface Replacement {
   readonly selection: readonly [number, number];
 }
 
-/** The sign that a key sets around the selection, together with Ctrl or Command; null if it sets none. */
-export function signOf({ key, shiftKey }: KeyboardEvent): string | null {
-  const signs: Readonly<Record<string, string>> = shiftKey ? { x: "~" } : { b: "*", i: "_", e: "`" };
-  return signs[key.toLowerCase()] ?? null;
-}
-
 /**
  * Puts a sign of formatting around the selection of a text, in each of its lines, or removes it. Without a selection, it
  * puts a pair around the caret.
