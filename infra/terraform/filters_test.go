@@ -163,6 +163,7 @@ func linesOfRealtime(t *testing.T, broken bool) (lines []string) {
 	synctest.Test(t, func(t *testing.T) {
 		rig := servertest.New(t, "ann", "bob")
 		rig.Gates.Set("bob", gate.Gate{Exists: true, Push: true})
+		rig.Acquaint("ann", "bob") // nobody is notified of a request
 		if broken {
 			rig.Notified.Fail(errors.New("the topic does not exist"))
 		}
