@@ -1,5 +1,6 @@
 // Tests of notices, which belong to the pane that they are about.
 import type { Locator } from "@playwright/test";
+import { messageText } from "../../src/text/messages";
 import { en, expect, test } from "./test";
 
 async function edges(of: Locator): Promise<{ left: number; top: number; right: number; bottom: number }> {
@@ -12,7 +13,7 @@ test("a notice is in its pane, covers nothing, and disappears with its page", as
   await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: view.url });
   await at("/c/mira.kern");
   const list = page.getByRole("complementary", { name: en.nav.side });
-  const notice = page.getByRole("status").filter({ hasText: en.conversation.removed });
+  const notice = page.getByRole("status").filter({ hasText: messageText.removed });
   await page.getByRole("button", { name: en.conversation.remove }).first().click();
   const bar = await edges(notice);
   expect(bar.left).toBeGreaterThanOrEqual((await edges(list)).right);

@@ -133,9 +133,6 @@ export const en = {
     start: (name: string) => `This is the start of your chat with ${name}.`,
     startMore: "Write the first message.",
     newMessages: "New messages",
-    unknownPerson: (name: string) => `There is nobody called “${name}” here.`,
-    unknownPersonDo: "Find someone",
-    self: "This is you. You cannot write to yourself.",
 
     write: "Write a message",
     writeTo: (name: string) => `Write to ${name}`,
@@ -167,7 +164,6 @@ export const en = {
     delivered: (time: string) => `Delivered ${time}`,
     read: "Read",
     notSent: "Not sent",
-    removed: "Deleted from this device",
     deleted: "Message deleted",
     edited: "Edited",
     starred: "Starred",

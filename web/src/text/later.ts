@@ -16,6 +16,10 @@ const english = {
     find: "Search this chat",
     remove: "Delete",
 
+    unknownPerson: (name: string) => `There is nobody called “${name}” here.`,
+    unknownPersonDo: "Find someone",
+    self: "This is you. You cannot write to yourself.",
+
     /** In place of the message field. */
     blocked: (name: string) => `You blocked ${name}.`,
     unblock: "Unblock",

@@ -17,6 +17,7 @@ const english = {
   editTitle: "Edit the message",
   deleteForAll: "Delete for everyone",
   deletedForAll: "Deleted for everyone",
+  removed: "Deleted from this device",
   deliveredAt: (when: string) => `Delivered ${when}`,
   read: "Read",
   /** The offer of notifications, after a message arrived while the page was hidden. */

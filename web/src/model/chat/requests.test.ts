@@ -141,14 +141,17 @@ describe("a message of a stranger", () => {
     expect(await stateAtBob()).toBe("read");
   });
 
-  test.each(["the same", "another"])("reports what was read before once the user writes on %s device", async (which) => {
-    const second = await house.user(ALICE);
-    await say("hello");
-    await look(alice);
-    expect(await stateAtBob()).toBe("delivered");
-    await say("who are you?", which === "another" ? second : alice, BOB);
-    expect(await stateAtBob()).toBe("read");
-  });
+  test.each(["the same", "another"])(
+    "reports what was read before once the user writes on %s device",
+    async (which) => {
+      const second = await house.user(ALICE);
+      await say("hello");
+      await look(alice);
+      expect(await stateAtBob()).toBe("delivered");
+      await say("who are you?", which === "another" ? second : alice, BOB);
+      expect(await stateAtBob()).toBe("read");
+    },
+  );
 
   test("reports again what the server has kept to the user's devices", async () => {
     await say("hello");

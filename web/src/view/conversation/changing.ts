@@ -45,6 +45,19 @@ export class Changing {
     notices.say(messageText.deletedForAll, undoable ? undo : undefined, undefined, false, UNDO_MS);
   }
 
+  /** Sends a refused message again. */
+  async retry(key: string): Promise<void> {
+    const outcome = await this.#conversation.retry(key);
+    if (!outcome.ok) notices.say(this.#problemText(outcome.problem));
+  }
+
+  /** Removes a refused message from this device. Until that is done, it is hidden, and it can be undone. */
+  remove(key: string, hide: (hidden: boolean) => void): void {
+    hide(true);
+    const undo = { label: text.common.undo, run: () => hide(false) };
+    notices.say(messageText.removed, undo, () => void this.#conversation.remove(key));
+  }
+
   /** Resolves once the list shows a deletion, with whether it can be undone. A message that was never sent is gone. */
   #undoable(key: string): Promise<boolean> {
     return new Promise((resolve) => {

@@ -1,6 +1,4 @@
 import type { Chat, Conversation, Message } from "../../model";
-import { text } from "../../text";
-import { notices } from "../notices.svelte";
 import type { Beside } from "../parts/beside";
 import { loaded } from "../loaded";
 import { problemText } from "../problems";
@@ -74,20 +72,11 @@ export class MessageActions implements MessageLayersState {
     void this.emoji.pick(beside);
   };
   dismiss = ({ key }: Message): void => void this.#conversation.change(key, { kind: "dismiss" });
-  retry = ({ key }: Message): void =>
-    void this.#conversation.retry(key).then((outcome) => {
-      if (!outcome.ok) notices.say(problemText(outcome.problem));
-    });
-
-  remove = ({ key }: Message): void => {
-    this.hidden = [...this.hidden, key];
-    const undo = (): void => {
-      this.hidden = this.hidden.filter((other) => other !== key);
-    };
-    notices.say(
-      text.conversation.removed,
-      { label: text.common.undo, run: undo },
-      () => void this.#conversation.remove(key),
+  retry = ({ key }: Message): void => void this.menus.use(() => this.changing?.retry(key));
+  remove = ({ key }: Message): void =>
+    void this.menus.use(() =>
+      this.changing?.remove(key, (hidden) => {
+        this.hidden = [...this.hidden.filter((other) => other !== key), ...(hidden ? [key] : [])];
+      }),
     );
-  };
 }
