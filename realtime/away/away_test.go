@@ -141,25 +141,33 @@ func TestGather(t *testing.T) {
 
 // Nobody is notified of the messages of somebody whom they have not answered. While it is not known, the event waits.
 func TestRequests(t *testing.T) {
+	var mu sync.Mutex
 	answered, fail := false, errors.New("redis is down")
+	set := func(now bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		answered, fail = now, nil
+	}
 	o := away.Options{Answered: func(_ context.Context, uid, other string) (bool, error) {
 		if uid != "bob" || other != "ann" {
 			t.Errorf("asked whether %s has answered %s", uid, other)
 		}
+		mu.Lock()
+		defer mu.Unlock()
 		return answered, fail
 	}}
 	runWith(t, o, func(p *publisher, n *away.Notifier, _ func()) {
 		n.Notify(message("ann", "bob", "one"))
 		testwait.Advance(4 * time.Second)
-		answered, fail = true, nil
+		set(true)
 		testwait.Advance(2 * time.Second)
 		p.check("not known for 4 s", "5 bob 1 one")
-		answered = false
+		set(false)
 		n.Notify(message("ann", "bob", "two"))
 		n.Notify(message("ann", "bob", "three"))
 		testwait.Advance(10 * time.Second)
 		p.check("a request", "")
-		answered = true
+		set(true)
 		n.Notify(message("ann", "bob", "four"))
 		testwait.Advance(2 * time.Second)
 		p.check("answered", "17 bob 1 four")
