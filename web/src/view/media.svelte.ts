@@ -19,7 +19,6 @@ export const roomy = follows("(min-width: 1280px)");
  * that would open the keyboard.
  */
 export const touch = follows("(pointer: coarse)");
-export const calm = follows("(prefers-reduced-motion: reduce)");
 
 function visibility(): { readonly now: boolean } {
   let now = $state(document.visibilityState === "visible");

@@ -27,23 +27,6 @@ function ignoreClick(): void {
   addEventListener("pointerdown", () => over.abort(), options);
 }
 
-/**
- * Calls `open` once the buttons of the mouse are released. Firefox closes a menu that opens while one is down as soon as
- * it is released.
- */
-export function afterRelease(open: () => void): void {
-  const over = new AbortController();
-  const { signal } = over;
-  const released = (): void => {
-    over.abort();
-    setTimeout(open);
-  };
-  addEventListener("pointerup", released, { signal });
-  // A release outside the window, or before this code was loaded, is not reported.
-  addEventListener("pointermove", ({ buttons }) => buttons === 0 && released(), { signal });
-  addEventListener("pointerdown", () => over.abort(), { signal });
-}
-
 export interface Gestures {
   /** Opens the menu of the message at a point of the viewport. */
   menu(x: number, y: number): void;

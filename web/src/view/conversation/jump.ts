@@ -2,7 +2,6 @@ import { tick } from "svelte";
 import type { VirtualizerHandle } from "virtua/svelte";
 import type { Conversation, Message } from "../../model";
 import { text } from "../../text";
-import { calm } from "../media.svelte";
 import { nextFrame } from "../nextFrame";
 import { notices } from "../notices.svelte";
 import type { MessageFocus } from "./messageFocus.svelte";
@@ -49,7 +48,7 @@ export async function jump(to: JumpPlace, key: string, focused: boolean): Promis
     at = find();
     if (at < 0) return;
   }
-  if (!calm.now && Math.abs(at - to.focus.index) < NEAR) {
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches && Math.abs(at - to.focus.index) < NEAR) {
     to.anchor.release();
     to.leaveEnd(); // otherwise a row that is measured on the way would scroll back to the end
     list.scrollToIndex(at, { align: "center", smooth: true });

@@ -49,9 +49,18 @@ export class MessageMenus {
     if (!message || target?.closest("a") || getSelection()?.isCollapsed === false) return;
     event.preventDefault();
     if (touch.now && !(event instanceof PointerEvent && event.pointerType === "mouse")) return; // see gestures.ts
-    const open = (): void => void this.open(message, pointOf(event.clientX, event.clientY));
-    if (event.buttons === 0) open();
-    else void this.use(({ afterRelease }) => afterRelease(open)); // see there
+    const place = pointOf(event.clientX, event.clientY);
+    if (event.buttons === 0) void this.open(message, place);
+    else {
+      // Firefox closes a menu that opens while the button is down as soon as it is released.
+      const next = new AbortController(); // a release outside the window is not reported
+      const released = (): void => {
+        next.abort();
+        setTimeout(() => void this.open(message, place));
+      };
+      addEventListener("pointerup", released, { signal: next.signal });
+      addEventListener("pointerdown", () => next.abort(), { signal: next.signal });
+    }
   }
 
   onpointerdown(event: PointerEvent): void {

@@ -14,7 +14,7 @@ export { default as Refused } from "./Refused.svelte";
 export { default as Reverted } from "./Reverted.svelte";
 export { Changing } from "./changing";
 export { spokenChanges } from "./spokenChanges";
-export { afterRelease, follow } from "./gestures";
+export { follow } from "./gestures";
 export { default as Earlier } from "./Earlier.svelte";
 export { jump } from "./jump";
 export { wrapped } from "./wrap";
