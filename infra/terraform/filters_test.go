@@ -17,6 +17,7 @@ import (
 	"github.com/cloudevents/sdk-go/v2/event"
 	"github.com/google/uuid"
 
+	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/functions/notify"
 	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
@@ -222,5 +223,30 @@ func TestPushAlertsReadRealLines(t *testing.T) {
 		if !strings.Contains(query, "user_"+text(metric, "name")) {
 			t.Errorf("%s does not read %s: %s", c.alert, text(metric, "name"), query)
 		}
+	}
+}
+
+// The alert on reports counts the lines that TestReportAgain of functions/api has seen, and no others.
+func TestReportAlertReadsRealLines(t *testing.T) {
+	s := applied(t)
+	metric := s.one(t, "google_logging_metric.user_reports")
+	for _, c := range []struct {
+		service, message string
+		want             bool
+	}{
+		{"me", api.ReportLog, true},
+		{"users", api.ReportLog, false},
+		{"me", "signed in", false},
+	} {
+		var line bytes.Buffer
+		logging.New(&line, logging.Options{JSON: true}).Info(c.message, "report", "1", "about", "bob", "reason", "spam")
+		if matches(t, text(metric, "filter"), entry(t, c.service, line.String())) != c.want {
+			t.Errorf("counted %v, want %v: %s of %s", !c.want, c.want, &line, c.service)
+		}
+	}
+	alert := s.one(t, "google_monitoring_alert_policy.user_reports")
+	query := text(alert, "conditions", 0, "condition_prometheus_query_language", 0, "query")
+	if !strings.Contains(query, "user_"+text(metric, "name")) {
+		t.Errorf("the alert does not read %s: %s", text(metric, "name"), query)
 	}
 }

@@ -223,7 +223,7 @@ type Counters struct {
 	Strangers     counter.Count // messages refused because the recipient has not answered
 	NewPeople     counter.Count // messages refused because the sender has written to too many new people
 	Forbidden     counter.Count // messages refused because an admin has forbidden the sender new contacts
-	Unknown       counter.Count // messages refused because the recipient has not answered the sender, and wants no such messages
+	Unknown       counter.Count // messages refused because the recipient wants none of people whom they have not answered
 	OutboxFull    counter.Count // messages refused because too many of the sender wait
 	TooFast       counter.Count // messages refused because of the sender's rate over all instances
 	Asked         counter.Count // questions to the archive

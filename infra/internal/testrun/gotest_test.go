@@ -132,7 +132,8 @@ func TestReports(t *testing.T) {
 					{"projectName":"view","status":"flaky","results":[{"errors":[{"message":"late"}]},{}]},
 					{"projectName":"firefox","status":"skipped"}]}]}]}],
 			"errors":[{"message":"Error: the launcher ended"}]}`,
-			"1 passed, 3 failed, 1 skipped", []string{"[system] a.spec.ts:9 it hides: line 12: Error: not hidden; Locator: b; Expected: 1",
+			"1 passed, 3 failed, 1 skipped", []string{
+				"[system] a.spec.ts:9 it hides: line 12: Error: not hidden; Locator: b; Expected: 1",
 				"[view] a.spec.ts:9 it hides: late", "Error: the launcher ended"}},
 	} {
 		path := filepath.Join(t.TempDir(), "report.json")

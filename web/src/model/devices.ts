@@ -22,8 +22,9 @@ export interface Device {
 /** Returns the devices, the newest first. */
 export function listDevices(parts: LateParts): Promise<Outcome<readonly Device[]>> {
   return outcome(async () => {
-    const { body } = await parts.http.answer({ method: "GET", path: "me/devices" });
-    return new Fields("devices", JSON.parse(body) as unknown).list("devices").map(readDevice);
+    return await parts.http.read({ method: "GET", path: "me/devices" }, (answer) =>
+      new Fields("devices", answer).list("devices").map(readDevice),
+    );
   });
 }
 

@@ -1,5 +1,4 @@
 /** What the user shows to others, and who may write to them. Loaded with the settings. */
-import { ApiProblem } from "../net/problem";
 import { Fields, Malformed } from "../protocol/fields";
 import type { LateParts } from "./interface/late";
 import type { Outcome } from "./interface/outcome";
@@ -35,28 +34,17 @@ export function changePrivacy(parts: Parts, change: Partial<Privacy>): Promise<O
     if (!before) return null;
     const { lastSeen, readReceipts, writers, findable } = { ...before, ...change };
     const body = { last_seen: lastSeen, read_receipts: readReceipts, writers, findable };
-    const answer = await parts.http.answer({ method: "PUT", path: "me/privacy", body });
-    return checked(() => privacyOf(new Fields("privacy", JSON.parse(answer.body) as unknown)));
+    return await parts.http.read({ method: "PUT", path: "me/privacy", body }, (answer) =>
+      privacyOf(new Fields("privacy", answer)),
+    );
   });
 }
 
-async function load({ http }: Parts): Promise<Privacy | null> {
-  const { body } = await http.answer({ method: "GET", path: "me" });
-  return checked(() => {
-    const own = new Fields("profile", JSON.parse(body) as unknown);
+function load({ http }: Parts): Promise<Privacy | null> {
+  return http.read({ method: "GET", path: "me" }, (answer) => {
+    const own = new Fields("profile", answer);
     return own.has("privacy") ? privacyOf(own.object("privacy")) : null;
   });
-}
-
-/** Reads an answer. One that is not as promised is a problem like any other. */
-function checked<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (err) {
-    if (err instanceof Malformed || err instanceof SyntaxError)
-      throw new ApiProblem(502, "malformed", "", { cause: err });
-    throw err;
-  }
 }
 
 function privacyOf(f: Fields): Privacy {

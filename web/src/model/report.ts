@@ -52,12 +52,13 @@ export interface Warning {
 /** Returns the warning that the user has not confirmed yet, or null. */
 export function readWarning(parts: LateParts): Promise<Outcome<Warning | null>> {
   return outcome(async () => {
-    const { body } = await parts.http.answer({ method: "GET", path: "me" });
-    const own = new Fields("profile", JSON.parse(body) as unknown);
-    if (!own.has("warning")) return null;
-    const warning = own.object("warning");
-    const reason = warning.text("reason");
-    return { at: warning.integer("at"), reason: reportReasons.find((known) => known === reason) ?? "" };
+    return await parts.http.read({ method: "GET", path: "me" }, (answer) => {
+      const own = new Fields("profile", answer);
+      if (!own.has("warning")) return null;
+      const warning = own.object("warning");
+      const reason = warning.text("reason");
+      return { at: warning.integer("at"), reason: reportReasons.find((known) => known === reason) ?? "" };
+    });
   });
 }
 

@@ -3,12 +3,11 @@ import { Fields } from "../protocol/fields";
 import type { PushSubscribed } from "../platform/platform";
 import type { HttpApi } from "./http";
 
-type Http = Pick<HttpApi, "answer">;
+type Http = Pick<HttpApi, "answer" | "read">;
 
 /** Returns our public key, with which a browser subscribes. */
-export async function pushKey(http: Http): Promise<string> {
-  const { body } = await http.answer({ method: "GET", path: "me/push" });
-  return new Fields("push", JSON.parse(body) as unknown).text("public_key");
+export function pushKey(http: Http): Promise<string> {
+  return http.read({ method: "GET", path: "me/push" }, (answer) => new Fields("push", answer).text("public_key"));
 }
 
 export interface PushWishes {
@@ -20,10 +19,10 @@ export interface PushWishes {
 }
 
 /** Returns the ids of the devices to which the server sends pushes. */
-export async function pushDevices(http: Http): Promise<readonly string[]> {
-  const { body } = await http.answer({ method: "GET", path: "me/push" });
-  const devices = new Fields("push", JSON.parse(body) as unknown).list("devices");
-  return devices.map((device) => new Fields("device", device).text("device"));
+export function pushDevices(http: Http): Promise<readonly string[]> {
+  return http.read({ method: "GET", path: "me/push" }, (answer) =>
+    new Fields("push", answer).list("devices").map((device) => new Fields("device", device).text("device")),
+  );
 }
 
 /** Makes the server send a test to a device. */

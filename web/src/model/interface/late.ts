@@ -57,7 +57,7 @@ export interface LateParts {
   readonly presences: { markUnknown(): void };
   readonly history: Pick<History, "extend" | "shortest">;
   readonly archive: Pick<ArchiveApi, "users" | "saved">;
-  readonly http: Pick<HttpApi, "answer">;
+  readonly http: Pick<HttpApi, "answer" | "read">;
   readonly conversations: Readable<ConversationList>;
   readonly connection: Readable<ConnectionStatus>;
   userOf(uid: string, user: PublicUser | UserRow): User;

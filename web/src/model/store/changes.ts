@@ -69,7 +69,7 @@ export class MessageChanges implements ChangeRules {
       return false;
     const conversation = (await tx.conversation(id)) ?? this.base.emptyConversation(id, other);
     // A message or change that this device makes comes after it. One's own change answers a request.
-    if (own && !conversation.answered) tx.changes.toDo("read");
+    if (own && conversation.answered === false) tx.changes.toDo("read");
     const newer = change.at > conversation.newest && change.at <= context.serverNow + this.base.MAX_AHEAD;
     if (newer || own)
       await tx.putConversation({
@@ -77,7 +77,7 @@ export class MessageChanges implements ChangeRules {
         ...(newer && { newest: change.at }),
         ...(own && { answered: true }),
         // The server has not told the other user of the read mark before.
-        ...(own && !conversation.answered && { readShown: 0, readUnsent: context.now }),
+        ...(own && conversation.answered === false && { readShown: 0, readUnsent: context.now }),
       });
     const effect = changesOf(change);
     if (noChanges(effect)) return true;

@@ -144,7 +144,7 @@ export interface ConversationRow {
    * Missing: not known yet, which counts as true.
    */
   readonly answered?: boolean;
-  /** The user has written for the first time or accepted the request, and the server may not know it yet. */
+  /** The user has answered the request by a message or accepted it, and the server may not know it yet. */
   readonly accepting?: boolean;
   /** Nothing up to here is shown, because the user has deleted the request. Missing or 0: everything is. */
   readonly removed?: Micros;

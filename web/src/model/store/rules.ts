@@ -170,7 +170,7 @@ async function applyMessage(
   }
   const unseen = status === "received" && message.at > conversation.myRead;
   await tx.putConversation(touched(context, { ...conversation, unread: conversation.unread + (unseen ? 1 : 0) }, row));
-  if (status === "sent" && !conversation.answered) await answered(tx, message.conversation, context.now);
+  if (status === "sent" && conversation.answered === false) await answered(tx, message.conversation, context.now);
 }
 
 const RANK: Readonly<Record<RowStatus, number>> = { waiting: 0, sent: 1, refused: 2, delivered: 3, received: 3 };
@@ -387,7 +387,10 @@ export function touched(context: RuleContext, row: ConversationRow, message: Mes
     row.preview === null || message.place >= WAITING || (shown >= row.preview.at && !isPreview(row, message));
   return {
     ...row,
-    ...(message.from === context.uid && !row.answered && { answered: true, accepting: message.status !== "delivered" }),
+    ...(message.from === context.uid && {
+      answered: true,
+      ...(row.answered === false && message.status !== "delivered" && { accepting: true }),
+    }),
     newest: believable ? Math.max(row.newest, at) : row.newest,
     recent: Math.max(row.recent, Math.min(shown, context.serverNow + MAX_AHEAD)),
     preview: newer ? { id: message.id, from: message.from, body: previewOf(message), at: shown } : row.preview,

@@ -148,6 +148,9 @@ export function lateParts(
       },
     },
     http: {
+      async read(call, read) {
+        return read(JSON.parse((await this.answer(call)).body));
+      },
       async answer({ method, path, body: content, blob: sent }) {
         await wait(number("latency", 200));
         if (path.startsWith("me/push")) {
