@@ -1,6 +1,6 @@
 import type { Page } from "@playwright/test";
 import { composer, en, expectState, message, messages, open, send, signUp, state } from "./support/steps";
-import { expect, newUser, test } from "./support/test";
+import { acquaint, expect, newUser, test } from "./support/test";
 
 test("a reload before the confirmation arrives sends the message exactly once", async ({ user }) => {
   const [ann, bob] = await Promise.all([user("Ann"), user("Bob")]);
@@ -121,6 +121,7 @@ test("on a slow network a user can sign up, write and receive an answer", async 
   await slowNetwork(page);
   const ann = newUser("Ann");
   await signUp(page, ann);
+  await acquaint([bob], [ann]);
   await open(page, bob);
   await open(bob.page, ann);
   for (const body of ["one", "two", "three"]) await send(page, bob, body);
