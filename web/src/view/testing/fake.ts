@@ -74,10 +74,11 @@ function madeHistory(index: number): Message[] {
 const list = new Value<ConversationList>({ ...sorted([], []), loading: true, more: false, problem: null });
 function summaries(): ConversationSummary[] {
   if (params.has("empty")) return [];
-  return people.slice(0, Math.min(people.length, number("chats", 14))).map((person, i) => {
+  return people.slice(0, Math.min(people.length, number("chats", 14))).flatMap((person, i) => {
     const id = conversationOf(person.uid);
     const all = historyOf(person.uid, i);
     const last = requests.shown(id, all).at(-1);
+    if (!last && all.length > 0) return []; // a request that was removed
     return {
       id,
       user: person,

@@ -43,17 +43,16 @@ export class FakeRequests {
   }
 }
 
-/** Returns the lists that the conversations belong to, without removed ones. */
+/** Returns the lists that the conversations belong to. */
 export function sorted(
-  all: readonly ConversationSummary[],
+  shown: readonly ConversationSummary[],
   blocked: readonly User[],
 ): Record<"items" | "archived" | "requests" | "all", ConversationSummary[]> {
-  const shown = all.filter(({ preview, draft }) => preview !== null || draft !== "");
   const chats = shown.filter(({ request }) => !request);
   return {
     items: chats.filter(({ archived }) => !archived).sort((a, b) => Number(b.pinned) - Number(a.pinned)),
     archived: chats.filter(({ archived }) => archived),
     requests: shown.filter(({ request, user }) => request && !blocked.some(({ uid }) => uid === user.uid)),
-    all: shown,
+    all: [...shown],
   };
 }
