@@ -170,6 +170,11 @@ func TestRedisWorkPerMessage(t *testing.T) {
 	}
 	meter := NewMeter()
 	srv, url, rdb := serve(t, meter, distance(busyDistance))
+	// As if an instance had swept already. A sweep costs a script for each inbox, once an hour, and the first one would
+	// come while the users of a slow machine still talk.
+	if err := rdb.Set(t.Context(), "sweep", "1", time.Hour).Err(); err != nil {
+		t.Fatal(err)
+	}
 	users := make([]*user, 2*busyPairs)
 	var delivered atomic.Int64 // messages that their senders see as delivered
 	for i := range users {
@@ -186,39 +191,29 @@ func TestRedisWorkPerMessage(t *testing.T) {
 	}
 	talk(t, users, 2) // an answer lifts the limits of strangers, and the first messages read gates
 	waitSettled(2 * busyPairs)
-	// On a busy machine the pairs do not keep the pace, and what Redis does at intervals counts, too. That only ever
-	// adds, so the best of three rounds counts.
-	var over []string
-	for round := range 3 {
-		redisBefore, before, lateBefore := readRedis(t, rdb), meter.Counts(), srv.Counters().Inbox.Late.Load()
-		talk(t, users, busyMessages)
-		waitSettled(int64(2+(round+1)*busyMessages) * busyPairs)
-		redisAfter, used := readRedis(t, rdb), meter.Counts().Sub(before)
-		const sent = busyMessages * busyPairs
-		late := float64(srv.Counters().Inbox.Late.Load()-lateBefore) / sent
-		trips := float64(used.Trips) / sent
-		scripts := (redisAfter.Scripts() - redisBefore.Scripts()) / sent
-		inside := (redisAfter.Inside() - redisBefore.Inside() - float64(used.Commands)) / sent
-		t.Logf("per message, over %d messages: %.2f round trips, %.2f scripts, %.1f calls inside scripts, %.2f late",
-			sent, trips, scripts, inside, late)
-		over = nil
-		for _, c := range []struct {
-			what      string
-			got, most float64
-		}{
-			{"round trips", trips, maxBusyTrips + lateTrips*late},
-			{"scripts", scripts, maxBusyScripts + lateScripts*late},
-			{"calls inside scripts", inside, maxBusyInside + lateInside*late},
-		} {
-			if c.got > c.most {
-				over = append(over, fmt.Sprintf("%s per message: %.2f, want at most %.2f", c.what, c.got, c.most))
-			}
-		}
-		if over == nil {
-			return
+	redisBefore, before, lateBefore := readRedis(t, rdb), meter.Counts(), srv.Counters().Inbox.Late.Load()
+	talk(t, users, busyMessages)
+	waitSettled((2 + busyMessages) * busyPairs)
+	redisAfter, used := readRedis(t, rdb), meter.Counts().Sub(before)
+	const sent = busyMessages * busyPairs
+	late := float64(srv.Counters().Inbox.Late.Load()-lateBefore) / sent
+	trips := float64(used.Trips) / sent
+	scripts := (redisAfter.Scripts() - redisBefore.Scripts()) / sent
+	inside := (redisAfter.Inside() - redisBefore.Inside() - float64(used.Commands)) / sent
+	t.Logf("per message, over %d messages: %.2f round trips, %.2f scripts, %.1f calls inside scripts, %.2f late",
+		sent, trips, scripts, inside, late)
+	for _, c := range []struct {
+		what      string
+		got, most float64
+	}{
+		{"round trips", trips, maxBusyTrips + lateTrips*late},
+		{"scripts", scripts, maxBusyScripts + lateScripts*late},
+		{"calls inside scripts", inside, maxBusyInside + lateInside*late},
+	} {
+		if c.got > c.most {
+			t.Errorf("%s per message: %.2f, want at most %.2f", c.what, c.got, c.most)
 		}
 	}
-	t.Error(strings.Join(over, "\n"))
 }
 
 // talk lets each pair exchange messages, one after the other.
