@@ -34,7 +34,7 @@ func TestPrivacy(t *testing.T) {
 		}
 	}
 	if !slices.Equal(s.realtime.signedIn, []string{"ada", "ada"}) {
-		t.Errorf("own devices of %v were told to load their profile", s.realtime.signedIn)
+		t.Errorf("the devices of %v were told to load the own profile again", s.realtime.signedIn)
 	}
 	var export struct {
 		Profile struct{ Privacy chat.Privacy }

@@ -107,7 +107,7 @@ func (boxes *Inboxes) enqueueForRecipient(ctx context.Context, i Item, device st
 		flag(held != nil), flag(!boxes.senders.hasWritten(from, to)))
 	c.Keys = append(c.Keys, gateKey(to), presenceKey(to))
 	c.Replicate = boxes.opts.ReplicaWait > 0
-	filled, answered := false, false // answered: the archive has said so, and Redis was told
+	filled, answered := false, false // answered: Redis has learned from the archive that the recipient has answered
 	for {
 		results := boxes.runWithDevices(ctx, c, from, device)
 		v, err := results[0].Value, results[0].Err

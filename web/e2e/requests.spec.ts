@@ -15,7 +15,27 @@ import {
   send,
   state,
 } from "./support/steps";
-import { backend, engines, expect, test, type Visitor } from "./support/test";
+import { backend, engines, expect, test as base, type Visitor } from "./support/test";
+
+interface Asked {
+  readonly ann: Visitor;
+  /** Another device of Ann. */
+  readonly phone: Visitor;
+  readonly bob: Visitor;
+}
+
+const test = base.extend<{ asked: (body: string) => Promise<Asked> }>({
+  /** Lets Bob, a stranger, write to Ann, who has two devices. */
+  asked: async ({ user, signedIn }, use) => {
+    await use(async (body) => {
+      const [ann, bob] = [await user("Ann"), await user("Bob")];
+      const phone = await signedIn(ann);
+      await open(bob.page, ann);
+      await send(bob.page, ann, body);
+      return { ann, phone, bob };
+    });
+  },
+});
 
 test.use({ strangers: true });
 
@@ -34,11 +54,8 @@ const head = (page: Page, who: Visitor) =>
 test(
   "a stranger learns nothing but that a message was delivered, until it is accepted, which counts on all devices",
   { tag: [backend, engines] },
-  async ({ user, signedIn }) => {
-    const [ann, bob] = [await user("Ann"), await user("Bob")];
-    const phone = await signedIn(ann);
-    await open(bob.page, ann);
-    await send(bob.page, ann, "We met at the lake.");
+  async ({ asked }) => {
+    const { ann, phone, bob } = await asked("We met at the lake.");
     await expectState(bob.page, ann, "We met at the lake.", state.delivered);
     for (const { page } of [ann, phone]) {
       await expect(requests(page, 1)).toBeVisible();
@@ -52,7 +69,7 @@ test(
     await expect(choice(ann.page, bob, words.accept)).toBeVisible();
     await expect(composer(ann.page, bob)).toHaveCount(0);
     expect(await findings(ann.page)).toEqual([]);
-    // What follows is delivered later than a read mark would be.
+    // A read mark would have arrived before these messages are delivered.
     await send(bob.page, ann, "You asked about the lamps.");
     await expect(message(ann.page, bob, "You asked about the lamps.")).toBeVisible();
     await expectState(bob.page, ann, "You asked about the lamps.", state.delivered);
@@ -75,13 +92,9 @@ test(
 );
 
 test("a request that was deleted on one device is gone on the others, and returns with a newer message", async ({
-  user,
-  signedIn,
+  asked,
 }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
-  const phone = await signedIn(ann);
-  await open(bob.page, ann);
-  await send(bob.page, ann, "the first one");
+  const { ann, phone, bob } = await asked("the first one");
   await expect(requests(phone.page, 1)).toBeVisible();
   await chatWith(ann.page, bob).press("Enter");
   await choice(ann.page, bob, words.remove).press("Enter");
@@ -107,13 +120,9 @@ test("a request that was deleted on one device is gone on the others, and return
 });
 
 test("a request that was accepted without a network is a chat, although another device has deleted it", async ({
-  user,
-  signedIn,
+  asked,
 }) => {
-  const [ann, bob] = [await user("Ann"), await user("Bob")];
-  const phone = await signedIn(ann);
-  await open(bob.page, ann);
-  await send(bob.page, ann, "who deletes this?");
+  const { ann, phone, bob } = await asked("who deletes this?");
   for (const { page } of [ann, phone]) {
     await chatWith(page, bob).press("Enter");
     await expect(choice(page, bob, words.accept)).toBeVisible();

@@ -51,7 +51,7 @@ async function accept(account: Account, other: string): Promise<void> {
 
 /**
  * Lets each of `people`, who are signed in, accept every other one, and those of `others`, who may be anywhere. Only
- * somebody who has written can be accepted, so Redis is told that they have; no message is needed for that.
+ * people who have written can be accepted, so this records in Redis that they have, without a message.
  */
 export async function acquaint(
   people: readonly Present[],

@@ -1,4 +1,4 @@
-/** What the user shows to others, and who may write to them. Loaded with the settings. */
+/** The choices of a user about what others see of them, and who may write to them. Loaded with the settings. */
 import { Fields, Malformed } from "../protocol/fields";
 import type { LateParts } from "./interface/late";
 import type { Outcome } from "./interface/outcome";
@@ -10,13 +10,13 @@ export const WRITERS = ["everyone", "known"] as const;
 export const FOUND_BY = ["everyone", "username"] as const;
 
 export interface Privacy {
-  /** Who sees when the user is online: everyone, the people whom the user has answered, or nobody. */
+  /** The people who see when the user is online: everyone, those whom the user has answered, or nobody. */
   readonly lastSeen: (typeof SEEN_BY)[number];
   /** Whether others see what the user has read. Without it, the user does not see what others have read. */
   readonly readReceipts: boolean;
-  /** Who may write to the user: everyone, or the people to whom the user has written. */
+  /** The people who may write to the user: everyone, or those to whom the user has written. */
   readonly writers: (typeof WRITERS)[number];
-  /** Who finds the user by name: everyone, or those who know the username. */
+  /** The people who find the user by name: everyone, or only those who know the username. */
   readonly findable: (typeof FOUND_BY)[number];
 }
 

@@ -153,6 +153,20 @@ describe("a message of a stranger", () => {
     },
   );
 
+  test("counts as answered once the user reacts, on devices that have not read it, too", async () => {
+    const second = await house.user(ALICE);
+    await say("hello");
+    await look(alice);
+    const conversation = alice.chat().conversation(BOB);
+    await house.pass(500);
+    const { key } = conversation.timeline.get().items[0]!;
+    expect((await conversation.change(key, { kind: "react", emoji: "👍" })).ok).toBe(true);
+    await house.pass(1_000);
+    conversation.close();
+    for (const one of [alice, second]) expect(lists(one)).toEqual(asChat);
+    expect(await stateAtBob()).toBe("read");
+  });
+
   test("reports again what the server has kept to the user's devices", async () => {
     await say("hello");
     await look(alice);
@@ -198,7 +212,7 @@ describe("a removed request", () => {
     }
     expect(open.timeline.get().items.map(({ body }) => body)).toEqual(["three"]);
     open.close();
-    // What was removed stays removed.
+    // Removed messages stay removed.
     await pick(alice, accept);
     for (const one of [alice, second]) expect(await look(one)).toEqual(["three"]);
   });

@@ -68,16 +68,17 @@ export class MessageChanges implements ChangeRules {
     )
       return false;
     const conversation = (await tx.conversation(id)) ?? this.base.emptyConversation(id, other);
-    // A message or change that this device makes comes after it. One's own change answers a request.
-    if (own && conversation.answered === false) tx.changes.toDo("read");
+    // An own change answers a request. Before, the server has not told the other user of the read mark.
+    const unsent = own && conversation.answered === false && conversation.myRead > 0;
+    if (unsent) tx.changes.toDo("read");
+    // A message or change that this device makes comes after it.
     const newer = change.at > conversation.newest && change.at <= context.serverNow + this.base.MAX_AHEAD;
     if (newer || own)
       await tx.putConversation({
         ...conversation,
         ...(newer && { newest: change.at }),
         ...(own && { answered: true }),
-        // The server has not told the other user of the read mark before.
-        ...(own && conversation.answered === false && { readShown: 0, readUnsent: context.now }),
+        ...(unsent && { readShown: 0, readUnsent: context.now }),
       });
     const effect = changesOf(change);
     if (noChanges(effect)) return true;

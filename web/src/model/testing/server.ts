@@ -455,6 +455,7 @@ export class ModelServer {
       const change = { ...f, conversation: conversationId(c.uid, to), from: c.uid, accepted_at: accepted };
       this.append(to, { type: "change", ...change });
       this.append(c.uid, { type: "changed", ...change });
+      this.noteAnswer(change.conversation, c.uid, to);
     }
     if (!this.loseAnswers) c.socket.deliver({ type: "sent", id, accepted_at: accepted });
   }
@@ -504,6 +505,7 @@ export class ModelServer {
       this.faults.push("a read mark in another's conversation");
       return;
     }
+    if (at < 1) this.faults.push(`a read mark at ${at}`);
     if (this.redisDown) return;
     this.clock.after(this.saveDelay, () => this.archive.read(conversation, uid, at));
     const answered = this.archive.answered(conversation, uid);

@@ -11,7 +11,7 @@ const reported: { method: string; path: string; body: unknown }[] = [];
 Object.assign(window, { reported });
 const warning = { at: 5_000_000, reason: "spam" };
 
-/** What the fake server has of the user's privacy. ?privacy=fail: changes fail, and with "unread" reading does. */
+/** The user's privacy on the fake server. With ?privacy=fail, changes fail; with ?privacy=unread, reading fails. */
 let privacy: unknown = { last_seen: "everyone", read_receipts: true, writers: "everyone", findable: "everyone" };
 function answerPrivacy(method: string, content: unknown): string {
   const how = params.get("privacy");
