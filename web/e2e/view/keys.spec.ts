@@ -2,6 +2,7 @@
 import { en, expect, test } from "./test";
 import { choiceText } from "../../src/text/choices";
 import { messageText } from "../../src/text/messages";
+import { searchText } from "../../src/text/search";
 
 test("Enter in the search for people opens the chat with the first person", async ({ at }) => {
   const page = await at("/people");
@@ -136,4 +137,50 @@ test("the focus stays in its pane when the element that has it disappears", asyn
   await page.getByRole("menuitem", { name: choiceText.block("Mira Kern") }).click();
   await expect(about.getByRole("button", { name: en.conversation.unblock })).toBeVisible();
   await expect.poll(() => page.evaluate(() => document.activeElement?.closest("aside") !== null)).toBe(true);
+});
+
+test("a chat that appears late leaves the focus where the user has moved it meanwhile", async ({ at, page }) => {
+  let show = (): void => undefined;
+  const shown = new Promise<void>((resolve) => (show = resolve));
+  await page.route(/\/assets\/Conversation-/u, async (route) => {
+    await shown;
+    await route.continue();
+  });
+  await at("/", { people: 20 });
+  const field = page.getByRole("searchbox", { name: en.chats.search });
+  const first = page.getByRole("list", { name: searchText.label }).getByRole("link").first();
+  await field.fill("lena");
+  await expect(first).toContainText("Lena");
+  await field.press("Enter");
+  await expect(page).toHaveURL(/\/c\/lena$/u);
+  await field.fill("mira");
+  await expect(first).toContainText("Mira");
+  await field.press("ArrowDown");
+  await expect(first).toBeFocused();
+  show();
+  const box = page.getByRole("textbox", { name: en.conversation.writeTo("Lena") });
+  await expect(box).toBeVisible();
+  await expect(first).toBeFocused();
+  // A chat that the user opens from there takes it.
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("textbox", { name: en.conversation.writeTo("Mira Kern") })).toBeFocused();
+});
+
+test("a dialog that is asked for again as soon as it closes appears again", async ({ at }) => {
+  const page = await at("/settings");
+  const dialog = page.getByRole("dialog");
+  await page.getByRole("button", { name: en.settings.elsewhere }).click();
+  await expect(dialog).toBeVisible();
+  // Within one task, so that the events of the browser that report the closing come later.
+  await page.evaluate(async (name) => {
+    const open = document.querySelector<HTMLDialogElement>("dialog[open]");
+    open?.requestClose();
+    await new Promise<void>((resolve) => queueMicrotask(() => queueMicrotask(resolve)));
+    if (document.querySelector("dialog[open]")) throw new Error("still open");
+    [...document.querySelectorAll("button")].find(({ innerText }) => innerText === name)?.click();
+  }, en.settings.elsewhere);
+  await expect(dialog).toBeVisible();
+  await dialog.getByLabel(en.auth.password, { exact: true }).fill("right");
+  await page.keyboard.press("Escape");
+  await expect(dialog).toBeHidden();
 });

@@ -2,6 +2,7 @@
 import { touch } from "./media.svelte";
 import { nextFrame } from "./nextFrame";
 import { type Place, href } from "./places";
+import { router } from "./router.svelte";
 
 /** How many frames a screen may take to appear. */
 const MAX_FRAMES = 300;
@@ -53,7 +54,9 @@ export async function focusPlace(from: Place, to: Place): Promise<void> {
   await nextFrame(); // a field of the new place has received the focus by then, and a hidden element has lost it
   if (to.name !== "chats" && to.name !== "people") {
     const main = mainOf();
-    if (main && !main.contains(document.activeElement)) focusStart(main);
+    // A menu has returned the focus to its button.
+    const moved = router.focusMoved && document.activeElement?.matches("a, input");
+    if (main && !main.contains(document.activeElement) && !moved) focusStart(main);
     return;
   }
   // In a list, the link to the place that the user came from. It may have to be rendered first.
@@ -105,6 +108,11 @@ export function keepFocus(): () => void {
 
 /** Focuses the best element within the remaining ones of a chain. */
 function restore(remaining: readonly Element[]): void {
+  focusBest(remaining);
+  router.focusFrom = document.activeElement;
+}
+
+function focusBest(remaining: readonly Element[]): void {
   const end = remaining.findIndex((element) => element.matches(PANES));
   const pane = end < 0 ? remaining : remaining.slice(0, end + 1);
   for (const element of pane) {

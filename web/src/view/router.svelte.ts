@@ -22,6 +22,8 @@ function kept(): Kept {
  */
 class Router {
   place: Place = $state.raw(parse(location.pathname, location.search));
+  /** The element that had the focus when the place was left for this one, or has received it without the user. */
+  focusFrom: Element | null = null;
 
   constructor() {
     addEventListener("popstate", () => this.read());
@@ -73,7 +75,14 @@ class Router {
     history.replaceState({ ...kept(), people }, "");
   }
 
+  /** Whether the user has moved the focus to the list since the place was shown. What appears leaves it there. */
+  get focusMoved(): boolean {
+    const { activeElement } = document;
+    return activeElement !== this.focusFrom && !!activeElement?.closest("#side");
+  }
+
   private read(): void {
+    this.focusFrom = document.activeElement;
     this.place = parse(location.pathname, location.search);
   }
 }

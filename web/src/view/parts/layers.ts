@@ -1,3 +1,4 @@
+import type { Attachment } from "svelte/attachments";
 import { parse } from "../places";
 import { router } from "../router.svelte";
 
@@ -49,5 +50,41 @@ export function layer(close: () => void): () => void {
     const at = open.indexOf(close);
     if (at >= 0) open.splice(at, 1);
     setTimeout(sync); // a layer that opens in place of this one receives its entry
+  };
+}
+
+/**
+ * Opens a dialog as a modal one for as long as it is on the page. `leave` is called when the user leaves it, by Escape,
+ * Back or a click beside it, and must remove it. It is called at once, because the browser's own event `close` comes
+ * later, when the dialog may have been asked for again.
+ */
+export function modal(leave: () => void): Attachment<HTMLDialogElement> {
+  return (dialog) => {
+    const removed = new AbortController();
+    const on = (kind: string, act: (event: Event) => void): void =>
+      dialog.addEventListener(
+        kind,
+        (event) => {
+          // Events of what is inside, such as the dialog that chooses a file, bubble.
+          if (event.target === dialog) act(event);
+        },
+        { signal: removed.signal },
+      );
+    on("cancel", (event) => {
+      event.preventDefault();
+      leave();
+    });
+    on("click", leave);
+    on("close", leave); // browsers do not let a page prevent Escape twice in a row
+    const from = document.activeElement;
+    dialog.showModal();
+    const closed = layer(leave);
+    return () => {
+      removed.abort();
+      closed();
+      dialog.close();
+      // A dialog that is removed from the page while it is open does not return the focus.
+      if (from instanceof HTMLElement && document.activeElement === document.body) from.focus();
+    };
   };
 }
