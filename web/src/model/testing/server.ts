@@ -1,69 +1,18 @@
 /**
  * A small model of realtime/ and persist: DESIGN §5 and §6 without their machinery. It may lose everything that those
  * may lose. It also checks the clients' behavior; see {@link ModelServer.faults}.
+ *
+ * This file answers the frames of clients. inboxes.ts keeps the events of each user, serverSocket.ts sends them on one
+ * socket, refusals.ts decides which messages are refused, and archive.ts has the saved messages.
  */
-import { type ChatMessage, conversationId, messageKey, otherMember, type SavedMessage } from "../../protocol/chat";
+import { type ChatMessage, conversationId, otherMember, type SavedMessage } from "../../protocol/chat";
 import type { Change } from "../../protocol/changes";
-import { type ChatEvent, waits } from "../../protocol/frames";
 import type { FakeClock } from "../../platform/testing/clock";
 import type { FakeSocket } from "../../platform/testing/fake";
-import { messagePath } from "../store/rows";
 import { FakeArchive } from "./archive";
-
-interface Entry {
-  readonly n: number;
-  readonly event: Record<string, unknown>;
-}
-
-interface Inbox {
-  entries: Entry[];
-  /** Events up to this may be missing. */
-  floor: number;
-  /** Messages up to this are acknowledged and on their way to the archive. */
-  acked: number;
-  /** Sender and id of the messages that are not acknowledged yet, with their content. */
-  pending: Map<string, string>;
-}
-
-interface Connected {
-  readonly socket: FakeSocket;
-  uid: string;
-  /** The newest entry that was sent on it. */
-  sentTo: number;
-  epoch: number;
-  /** The highest ack received. It is applied as far as entries were sent. */
-  ack: number;
-  /** The messages that were sent on it and are not acknowledged, oldest first. */
-  unacked: number[];
-  /** Set while the window is full: nothing is sent until half of it is acknowledged. */
-  paused: boolean;
-  /** Whether caught_up was sent. */
-  live: boolean;
-  watch: readonly string[];
-  /** The user looks at the device. */
-  looking: boolean;
-  /** Outside presence. */
-  background: boolean;
-}
-
-const pathOf = (m: ChatMessage): string => messagePath(m.conversation, messageKey(m));
-const contentOf = (m: ChatMessage): string => JSON.stringify([m.to, m.body, m.at, m.reply_to]);
-
-const awaitsAck = (event: Record<string, unknown>): boolean => waits(event as Pick<ChatEvent, "type">);
-
-/** Returns the index of the first entry after `n`. */
-function firstAfter(entries: readonly Entry[], n: number): number {
-  let [low, high] = [0, entries.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((entries[middle]?.n ?? 0) > n) high = middle;
-    else low = middle + 1;
-  }
-  return low;
-}
-
-/** Events that an inbox keeps beyond those that it must keep. */
-const RETAINED = 5;
+import { Inboxes } from "./inboxes";
+import { contentOf, pathOf, Refusals } from "./refusals";
+import { ServerSocket } from "./serverSocket";
 
 export class ModelServer {
   readonly archive = new FakeArchive();
@@ -73,13 +22,10 @@ export class ModelServer {
   readonly accepted = new Set<string>();
   /** Tokens that clients sent on open sockets. */
   readonly renewed: string[] = [];
-  private readonly clock: FakeClock;
-  private epoch = 1;
-  private last = 0;
-  private inboxes = new Map<string, Inbox>();
-  private readonly connected = new Set<Connected>();
-  /** The first content of each message that a client sent. Repeats must have the same. */
-  private readonly contents = new Map<string, string>();
+  readonly clock: FakeClock;
+  readonly inboxes = new Inboxes();
+  private readonly connected = new Set<ServerSocket>();
+  private readonly refusals = new Refusals(this);
   redisDown = false;
   refusing = false;
   /** How long saving takes, in ms. */
@@ -96,6 +42,8 @@ export class ModelServer {
   refuse: (message: ChatMessage) => string | null = () => null;
   /** Returns the code of a refusal for now and its pause in ms, or null to accept the message. */
   refuseForNow: (message: ChatMessage) => readonly [code: string, retryAfterMs: number] | null = () => null;
+  /** The codes with which hellos are refused, by uid. */
+  readonly refused = new Map<string, string>();
   /** The limits in `welcome`. */
   limits = { body: 8000, frame: 65536, unacked: 256, ahead_ms: 5000, max_age_ms: 2592000000, watch: 100 };
 
@@ -111,19 +59,7 @@ export class ModelServer {
 
   /** A client opens a socket. */
   open(socket: FakeSocket): void {
-    const c: Connected = {
-      socket,
-      uid: "",
-      sentTo: 0,
-      epoch: this.epoch,
-      ack: 0,
-      unacked: [],
-      paused: false,
-      live: false,
-      watch: [],
-      looking: false,
-      background: false,
-    };
+    const c = new ServerSocket(socket, this);
     socket.onSent = (text) => this.clock.after(1, () => this.receive(c, JSON.parse(text) as Record<string, unknown>));
     socket.onClosed = () => this.onDisconnected(c);
     this.clock.after(2, () => {
@@ -141,13 +77,13 @@ export class ModelServer {
     if (!oldest) return;
     this.replacements++;
     this.onDisconnected(oldest);
-    oldest.socket.deliver({ type: "error", code: "socket_replaced", message: "Newer ones were opened." });
+    oldest.deliver({ type: "error", code: "socket_replaced", message: "Newer ones were opened." });
     oldest.socket.drop(4409);
   }
 
   /** Sends a frame on all sockets of a user. */
   deliverTo(uid: string, frame: object): void {
-    for (const c of this.connected) if (c.uid === uid) c.socket.deliver(frame);
+    for (const c of this.connected) if (c.uid === uid) c.deliver(frame);
   }
 
   /** Drops all sockets of a user, or of everybody. */
@@ -183,17 +119,17 @@ export class ModelServer {
     return [...this.connected].some((c) => c.uid === uid && c.looking);
   }
 
-  private onDisconnected(c: Connected): void {
+  private onDisconnected(c: ServerSocket): void {
     this.connected.delete(c);
     this.sendPresence(c.uid);
   }
 
-  private deliverPresence(c: Connected, user: string): void {
+  private deliverPresence(c: ServerSocket, user: string): void {
     if (!this.reportsPresence) return;
     const hidden = !this.archive.answered(conversationId(c.uid, user), user);
     const online = !hidden && [...this.connected].some((c) => c.uid === user && !c.background);
     const lastSeen = online || hidden ? {} : { last_seen: this.clock.now() * 1000 };
-    c.socket.deliver({ type: "presence", user, online, ...lastSeen });
+    c.deliver({ type: "presence", user, online, ...lastSeen });
   }
 
   private sendPresence(user: string): void {
@@ -201,29 +137,16 @@ export class ModelServer {
   }
 
   goaway(reason: string): void {
-    for (const c of this.connected) c.socket.deliver({ type: "goaway", reason, within_ms: 3000 });
+    for (const c of this.connected) c.deliver({ type: "goaway", reason, within_ms: 3000 });
   }
 
   /** Redis comes back empty, with another epoch. */
   wipe(): void {
-    this.epoch++;
-    this.inboxes = new Map();
+    this.inboxes.wipe();
     this.goaway("resync");
   }
 
-  private inbox(uid: string): Inbox {
-    let inbox = this.inboxes.get(uid);
-    if (!inbox) {
-      inbox = { entries: [], floor: this.last, acked: this.last, pending: new Map() };
-      this.inboxes.set(uid, inbox);
-    }
-    return inbox;
-  }
-
-  /** The codes with which hellos are refused, by uid. */
-  readonly refused = new Map<string, string>();
-
-  private receive(c: Connected, f: Record<string, unknown>): void {
+  private receive(c: ServerSocket, f: Record<string, unknown>): void {
     if (!this.connected.has(c)) return;
     if (c.uid === "" && f["type"] !== "hello") {
       this.faults.push("a frame before hello");
@@ -248,10 +171,9 @@ export class ModelServer {
         return;
       case "ack": {
         const [epoch = "", n = ""] = String(f["cursor"]).split(":");
-        if (Number(epoch) !== this.epoch || c.epoch !== this.epoch) return;
+        if (Number(epoch) !== this.inboxes.epoch || c.epoch !== this.inboxes.epoch) return;
         if (Number(n) > c.sentTo) this.faults.push("an ack of what this socket did not bring");
-        c.ack = Math.max(c.ack, Number(n));
-        c.unacked = c.unacked.filter((sent) => sent > c.ack);
+        c.acknowledge(Number(n));
         this.acknowledge(c.uid, c.ack);
         this.relayAll(c);
         return;
@@ -260,7 +182,7 @@ export class ModelServer {
         this.read(c.uid, String(f["conversation"]), Number(f["at"]));
         return;
       case "ping":
-        c.socket.deliver({ type: "pong" });
+        c.deliver({ type: "pong" });
         return;
       case "token":
         this.renewed.push(String(f["token"]));
@@ -268,7 +190,7 @@ export class ModelServer {
       case "typing":
         for (const other of this.connected)
           if (other.uid === f["to"] && this.archive.answered(conversationId(c.uid, other.uid), c.uid))
-            other.socket.deliver({ type: "typing", from: c.uid });
+            other.deliver({ type: "typing", from: c.uid });
         return;
       case "watch":
         c.watch = (f["users"] as string[]) ?? [];
@@ -277,7 +199,7 @@ export class ModelServer {
     }
   }
 
-  private hello(c: Connected, uid: string, cursor: string): void {
+  private hello(c: ServerSocket, uid: string, cursor: string): void {
     if (this.redisDown) {
       this.connected.delete(c);
       c.socket.drop(1013);
@@ -286,82 +208,36 @@ export class ModelServer {
     const refused = this.refused.get(uid);
     if (refused !== undefined) {
       this.connected.delete(c);
-      c.socket.deliver({ type: "error", code: refused, message: "x" });
+      c.deliver({ type: "error", code: refused, message: "x" });
       c.socket.drop(4401);
       return;
     }
     c.uid = uid;
     if (this.socketsOf(uid) > this.maxSockets) this.replace(uid);
-    c.epoch = this.epoch;
+    c.epoch = this.inboxes.epoch;
     this.sendPresence(uid);
-    const inbox = this.inbox(uid);
-    const [epoch = "", n = ""] = cursor.split(":");
-    const top = inbox.entries[inbox.entries.length - 1]?.n ?? inbox.floor;
-    const resumed =
-      cursor !== "" &&
-      Number(epoch) === this.epoch &&
-      Number(n) >= inbox.floor &&
-      Number(n) <= Math.max(top, this.last);
-    const from = resumed ? Number(n) : inbox.floor;
-    c.socket.deliver({
-      type: "welcome",
-      uid,
-      now: this.clock.now() * 1000,
-      resumed,
-      limits: this.limits,
-      changes: true,
-    });
-    c.sentTo = from;
+    const resumed = this.inboxes.canResume(uid, cursor);
+    const from = resumed ? Number(cursor.split(":")[1]) : this.inboxes.of(uid).floor;
+    c.welcome(resumed, from);
     this.relayAll(c);
     if (resumed) this.acknowledge(uid, from);
   }
 
-  /** Sends what the inbox has beyond the last sent event, as far as the window of unacknowledged messages allows. */
-  private relayAll(c: Connected): void {
-    // Only sockets that were welcomed in this epoch are subscribed.
-    if (!this.connected.has(c) || c.epoch !== this.epoch) return;
-    if (c.paused && c.unacked.length > this.limits.unacked / 2) return;
-    c.paused = false;
-    const { entries, floor } = this.inbox(c.uid);
-    if (c.sentTo < floor) {
-      // Another device has acknowledged what this one was not sent, and it is gone.
-      c.socket.deliver({
-        type: "welcome",
-        uid: c.uid,
-        now: this.clock.now() * 1000,
-        resumed: false,
-        limits: this.limits,
-        changes: true,
-      });
-      c.sentTo = floor;
-    }
-    for (const entry of entries.slice(firstAfter(entries, c.sentTo))) {
-      if (c.unacked.length >= this.limits.unacked) {
-        c.paused = true;
-        return;
-      }
-      c.sentTo = entry.n;
-      if (awaitsAck(entry.event)) c.unacked.push(entry.n);
-      c.socket.deliver({ type: "event", cursor: `${this.epoch}:${entry.n}`, event: entry.event });
-    }
-    if (c.live) return;
-    c.live = true;
-    c.socket.deliver({ type: "caught_up", cursor: `${this.epoch}:${c.sentTo}` });
+  private relayAll(c: ServerSocket): void {
+    if (this.connected.has(c)) c.relayAll();
   }
 
   append(uid: string, event: Record<string, unknown>): number {
-    const inbox = this.inbox(uid);
-    const entry = { n: ++this.last, event };
-    inbox.entries.push(entry);
+    const entry = this.inboxes.append(uid, event);
     for (const c of [...this.connected])
-      if (c.uid === uid && c.epoch === this.epoch)
+      if (c.uid === uid && c.epoch === this.inboxes.epoch)
         this.clock.after(1, () => {
           if (entry.n > c.sentTo) this.relayAll(c);
         });
     return entry.n;
   }
 
-  private send(c: Connected, f: Record<string, unknown>): void {
+  private send(c: ServerSocket, f: Record<string, unknown>): void {
     const id = String(f["id"]);
     const to = String(f["to"]);
     const message: ChatMessage = {
@@ -374,38 +250,11 @@ export class ModelServer {
       accepted_at: this.clock.now() * 1000,
       ...(f["reply_to"] === undefined ? {} : { reply_to: f["reply_to"] as string }),
     };
-    const content = contentOf(message);
-    const aheadMs = message.at / 1000 - this.clock.now() - this.limits.ahead_ms;
-    if (aheadMs > 0) {
-      const pause = Math.min(Math.ceil(aheadMs), 3_600_000);
-      // An instance whose clock is ahead may have accepted it, unless it is ahead of all of them.
-      if (pause <= 10_000) this.contents.set(pathOf(message), content);
-      c.socket.deliver({ type: "error", code: "at_ahead", message: "Later.", id, retry_after_ms: pause });
-      return;
-    }
-    const first = this.contents.get(pathOf(message));
-    if (first !== undefined && first !== content)
-      this.faults.push(`message ${pathOf(message)} was changed: ${first} → ${content}`);
-    this.contents.set(pathOf(message), content);
-    const refusal = this.refuse(message);
-    if (refusal !== null) {
-      c.socket.deliver({ type: "error", code: refusal, message: "It cannot be sent.", id });
-      return;
-    }
-    const [code, pause] = this.refuseForNow(message) ?? [];
-    if (code !== undefined) {
-      c.socket.deliver({ type: "error", code, message: "Not yet.", id, retry_after_ms: pause });
-      return;
-    }
-    if (this.redisDown) {
-      c.socket.deliver({ type: "error", code: "unavailable", message: "Later.", id, retry_after_ms: 500 });
-      return;
-    }
-    if (!this.queue(message)) {
-      c.socket.deliver({ type: "error", code: "id_reused", message: "It is another message.", id });
-      return;
-    }
-    if (!this.loseAnswers) c.socket.deliver({ type: "sent", id, accepted_at: message.accepted_at });
+    const refusal =
+      this.refusals.ofMessage(message) ??
+      (this.queue(message) ? null : { type: "error", code: "id_reused", message: "It is another message.", id });
+    if (refusal) c.deliver(refusal);
+    else if (!this.loseAnswers) c.deliver({ type: "sent", id, accepted_at: message.accepted_at });
   }
 
   /**
@@ -413,7 +262,7 @@ export class ModelServer {
    * this id and other content waits.
    */
   queue(message: ChatMessage): boolean {
-    const { pending } = this.inbox(message.to);
+    const { pending } = this.inboxes.of(message.to);
     const id = `${message.from}/${message.id}`;
     const waiting = pending.get(id);
     if (waiting !== undefined) return waiting === contentOf(message);
@@ -431,33 +280,24 @@ export class ModelServer {
     for (const c of [...this.connected]) if (c.uid === other && c.watch.includes(uid)) this.deliverPresence(c, uid);
   }
 
-  private change(c: Connected, { type: _, ...f }: Record<string, unknown>): void {
+  private change(c: ServerSocket, { type: _, ...f }: Record<string, unknown>): void {
     const id = String(f["id"]);
     const to = String(f["to"]);
-    const content = JSON.stringify(f);
-    const aheadMs = Math.ceil(Number(f["at"]) / 1000 - this.clock.now() - this.limits.ahead_ms);
-    if (aheadMs > 10_000) {
-      c.socket.deliver({ type: "error", code: "at_ahead", message: "Later.", id, retry_after_ms: aheadMs });
+    const refusal = this.refusals.ofChange(c.uid, f);
+    if (refusal) {
+      c.deliver(refusal);
       return;
     }
-    const path = messagePath(conversationId(c.uid, to), `${id}.${c.uid}`);
-    const first = this.contents.get(path);
-    if (first !== undefined && first !== content) this.faults.push(`change ${path} was changed: ${first} → ${content}`);
-    this.contents.set(path, content);
-    if (this.redisDown) {
-      c.socket.deliver({ type: "error", code: "unavailable", message: "Later.", id, retry_after_ms: 500 });
-      return;
-    }
-    const { pending } = this.inbox(to);
+    const { pending } = this.inboxes.of(to);
     const accepted = this.clock.now() * 1000;
     if (!pending.has(`${c.uid}/${id}`)) {
-      pending.set(`${c.uid}/${id}`, content);
+      pending.set(`${c.uid}/${id}`, JSON.stringify(f));
       const change = { ...f, conversation: conversationId(c.uid, to), from: c.uid, accepted_at: accepted };
       this.append(to, { type: "change", ...change });
       this.append(c.uid, { type: "changed", ...change });
       this.noteAnswer(change.conversation, c.uid, to);
     }
-    if (!this.loseAnswers) c.socket.deliver({ type: "sent", id, accepted_at: accepted });
+    if (!this.loseAnswers) c.deliver({ type: "sent", id, accepted_at: accepted });
   }
 
   private save(message: SavedMessage): void {
@@ -466,18 +306,17 @@ export class ModelServer {
   }
 
   private acknowledge(uid: string, n: number): void {
-    const inbox = this.inbox(uid);
-    const messages = inbox.entries.filter((e) => e.n > inbox.acked && e.n <= n && awaitsAck(e.event));
-    inbox.acked = Math.max(inbox.acked, n);
+    const inbox = this.inboxes.of(uid);
+    const events = inbox.acknowledge(n);
     const now = this.clock.now() * 1000;
     const delivered: SavedMessage[] = [];
     const changed: Change[] = [];
-    if (messages.length > 0)
+    if (events.length > 0)
       this.clock.after(this.saveDelay, () => {
         for (const message of delivered) this.save(message);
         for (const change of changed) this.archive.change(change, this.clock.now() * 1000);
       });
-    for (const { event } of messages) {
+    for (const event of events) {
       const { type, ...message } = event as unknown as { type: string } & ChatMessage;
       inbox.pending.delete(`${message.from}/${message.id}`);
       const ref = { id: message.id, at: message.at };
@@ -491,12 +330,7 @@ export class ModelServer {
         delivered_at: now,
       });
     }
-    // Trimming removes only entries below the first unacknowledged message.
-    const keepFrom = Math.min(inbox.acked, inbox.entries[inbox.entries.length - RETAINED]?.n ?? 0);
-    const dropped = inbox.entries.filter((e) => e.n < keepFrom);
-    inbox.entries = inbox.entries.filter((e) => e.n >= keepFrom);
-    const lastDropped = dropped[dropped.length - 1];
-    if (lastDropped) inbox.floor = lastDropped.n;
+    inbox.trim();
   }
 
   private read(uid: string, conversation: string, at: number): void {
