@@ -88,8 +88,8 @@ func TestTwoSignInsInOneSecond(t *testing.T) {
 	s.devices(one, "User-Agent", firefox)
 	other := s.token("ada", func(c jwt.MapClaims) { c["nonce"] = "another" })
 	list := s.devices(other, "User-Agent", iphone)
-	if len(list) != 1 || !list[0].This || list[0].Browser != "Firefox" || len(s.realtime.signedIn) != 0 {
-		t.Fatalf("devices %+v, announced %q", list, s.realtime.signedIn)
+	if len(list) != 1 || !list[0].This || list[0].Browser != "Firefox" || len(s.realtime.ownProfiles) != 0 {
+		t.Fatalf("devices %+v, announced %q", list, s.realtime.ownProfiles)
 	}
 	s.call("DELETE", "/me/devices/"+list[0].ID, one, nil).must(204, nil)
 	for _, token := range []string{one, other} {
@@ -113,7 +113,7 @@ func TestNewSignInsAreAnnounced(t *testing.T) {
 	}
 	announced := func(want int) {
 		t.Helper()
-		if got := strings.Join(s.realtime.signedIn, " "); got != strings.TrimSpace(strings.Repeat("ada ", want)) {
+		if got := strings.Join(s.realtime.ownProfiles, " "); got != strings.TrimSpace(strings.Repeat("ada ", want)) {
 			t.Fatalf("announced %q, want %d times", got, want)
 		}
 	}

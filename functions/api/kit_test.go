@@ -55,10 +55,10 @@ type realtimeLog struct {
 	gone  []string
 	purge []internalapi.Purge
 
-	profiles []string // uids of ProfileChanged
-	signedIn []string // uids of SignedIn
-	settings []internalapi.Setting
-	fail     error
+	profiles    []string // uids of ProfileChanged
+	ownProfiles []string // uids of OwnProfileChanged
+	settings    []internalapi.Setting
+	fail        error
 }
 
 func (r *realtimeLog) GateChanged(_ context.Context, g internalapi.Gate) error {
@@ -82,10 +82,10 @@ func (r *realtimeLog) ProfileChanged(_ context.Context, uid string) error {
 	return r.fail
 }
 
-func (r *realtimeLog) SignedIn(_ context.Context, uid string) error {
+func (r *realtimeLog) OwnProfileChanged(_ context.Context, uid string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.signedIn = append(r.signedIn, uid)
+	r.ownProfiles = append(r.ownProfiles, uid)
 	return r.fail
 }
 

@@ -33,8 +33,8 @@ func TestPrivacy(t *testing.T) {
 			t.Errorf("answered %+v, then %+v, and the gate is %+v", got, me(), s.realtime.last())
 		}
 	}
-	if !slices.Equal(s.realtime.signedIn, []string{"ada", "ada"}) {
-		t.Errorf("the devices of %v were told to load the own profile again", s.realtime.signedIn)
+	if !slices.Equal(s.realtime.ownProfiles, []string{"ada", "ada"}) {
+		t.Errorf("announced to %v, want to ada twice", s.realtime.ownProfiles)
 	}
 	var export struct {
 		Profile struct{ Privacy chat.Privacy }

@@ -276,8 +276,8 @@ func TestActOnReport(t *testing.T) {
 	}
 	var me own
 	s.call("GET", "/me", bob, nil).must(200, &me)
-	if me.Warning == nil || me.Warning.Reason != "spam" || !slices.Equal(s.realtime.signedIn, []string{"bob"}) {
-		t.Fatalf("bob %+v, announced to %v", me, s.realtime.signedIn)
+	if me.Warning == nil || me.Warning.Reason != "spam" || !slices.Equal(s.realtime.ownProfiles, []string{"bob"}) {
+		t.Fatalf("bob %+v, announced to %v", me, s.realtime.ownProfiles)
 	}
 	if d := show(paths[0]); d.State != "acted" || d.About.WarnedAt != me.Warning.At {
 		t.Errorf("after the warning: %+v", d)

@@ -88,7 +88,7 @@ func TestRequests(t *testing.T) {
 		var counts chat.Choice
 		s.call("PUT", "/me/setting", s.token("ada"), accept).must(200, &counts)
 		if counts != accept.Choice {
-			t.Errorf("%+v counts", counts)
+			t.Errorf("the choice in effect is %+v", counts)
 		}
 		check("accepted", true)
 	}
@@ -97,7 +97,7 @@ func TestRequests(t *testing.T) {
 	}
 	want := internalapi.Setting{UID: "ada", Setting: accept}
 	if sent := s.realtime.settings; len(sent) != 2 || sent[0] != want || sent[1] != want {
-		t.Errorf("realtime was told %+v", sent)
+		t.Errorf("sent to realtime: %+v", sent)
 	}
 	// Another device has accepted, too. The later choice counts everywhere.
 	later := s.setting("ada~eve", chat.SettingAccept, 1)
@@ -106,7 +106,7 @@ func TestRequests(t *testing.T) {
 	var counts chat.Choice
 	s.call("PUT", "/me/setting", s.token("ada"), accept).must(200, &counts)
 	if n := len(s.realtime.settings); counts != later.Choice || s.realtime.settings[n-1].Setting != later {
-		t.Errorf("%+v counts, and realtime was told %+v", counts, s.realtime.settings[n-1])
+		t.Errorf("stored: %+v; sent to realtime: %+v", counts, s.realtime.settings[n-1])
 	}
 
 	// A request can be accepted before its messages are saved. It is not listed until then.

@@ -181,8 +181,8 @@ func TestChangePassword(t *testing.T) {
 		t.Errorf("devices %+v, changed at %v", list, me.At)
 	}
 	s.call("GET", "/me", s.token("ada", signedInAt(entered)), nil).refused(401, "token_ended")
-	if len(s.realtime.signedIn) != 1 { // the laptop, beside the phone
-		t.Errorf("announced %q", s.realtime.signedIn)
+	if len(s.realtime.ownProfiles) != 1 { // the laptop, beside the phone
+		t.Errorf("announced %q", s.realtime.ownProfiles)
 	}
 }
 

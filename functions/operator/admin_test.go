@@ -45,8 +45,8 @@ func newSystem(t *testing.T) *system {
 // noRealtime panics if it is called, but for the hint that a profile has changed.
 type noRealtime struct{ internalapi.API }
 
-func (noRealtime) ProfileChanged(context.Context, string) error { return nil }
-func (noRealtime) SignedIn(context.Context, string) error       { return nil }
+func (noRealtime) ProfileChanged(context.Context, string) error    { return nil }
+func (noRealtime) OwnProfileChanged(context.Context, string) error { return nil }
 
 // order carries out an order and returns the answer.
 func (s *system) order(t *testing.T, o operator.AdminOrder) string {

@@ -22,8 +22,8 @@ type leaving struct {
 
 func (l *leaving) GateChanged(context.Context, internalapi.Gate) error { return l.fail }
 
-func (l *leaving) ProfileChanged(context.Context, string) error { return l.fail }
-func (l *leaving) SignedIn(context.Context, string) error       { return l.fail }
+func (l *leaving) ProfileChanged(context.Context, string) error    { return l.fail }
+func (l *leaving) OwnProfileChanged(context.Context, string) error { return l.fail }
 
 func (l *leaving) Purge(context.Context, internalapi.Purge) (internalapi.Purged, error) {
 	return internalapi.Purged{Complete: true}, nil

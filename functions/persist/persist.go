@@ -34,7 +34,7 @@ type Deps struct {
 	// announces new devices.
 	Realtime interface {
 		Corrected(ctx context.Context, messages []delivery.Delivered) error
-		SignedIn(ctx context.Context, uid string) error
+		OwnProfileChanged(ctx context.Context, uid string) error
 	}
 	Now func() time.Time // nil: time.Now
 	Log *slog.Logger     // nil: slog.Default()

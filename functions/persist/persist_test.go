@@ -73,7 +73,7 @@ type corrections struct {
 	err      error
 }
 
-func (c *corrections) SignedIn(_ context.Context, uid string) error {
+func (c *corrections) OwnProfileChanged(_ context.Context, uid string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.signedIn = append(c.signedIn, uid)

@@ -106,7 +106,7 @@ func (f *Function) recordSignIns(ctx context.Context, list []delivery.Seen) erro
 			return err
 		}
 		if added && len(u.Devices) > 1 {
-			if err := f.deps.Realtime.SignedIn(ctx, s.UID); err != nil {
+			if err := f.deps.Realtime.OwnProfileChanged(ctx, s.UID); err != nil {
 				f.deps.Log.WarnContext(ctx, "a new sign-in could not be announced", "uid", s.UID, "error", err)
 			}
 		}

@@ -54,7 +54,7 @@ func (g *gates) ProfileChanged(_ context.Context, uid string) error {
 	return g.fail
 }
 
-func (g *gates) SignedIn(_ context.Context, uid string) error {
+func (g *gates) OwnProfileChanged(_ context.Context, uid string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.calls = append(g.calls, "signed in "+uid)

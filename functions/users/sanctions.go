@@ -39,7 +39,7 @@ func (s *Service) ConfirmWarning(ctx context.Context, uid string, at chat.Micros
 // announceOwn makes open clients of the user load their own profile again. A failure is only logged, because they do so
 // at their next visit anyway.
 func (s *Service) announceOwn(ctx context.Context, uid string) {
-	if err := s.deps.Realtime.SignedIn(ctx, uid); err != nil {
+	if err := s.deps.Realtime.OwnProfileChanged(ctx, uid); err != nil {
 		s.deps.Log.WarnContext(ctx, "a change of the own profile could not be announced", "uid", uid, "error", err)
 	}
 }

@@ -98,7 +98,7 @@ func (s *Service) RecordSignIn(ctx context.Context, u store.User, seen store.See
 	}
 	u, added, err := s.deps.Store.RecordSignIn(ctx, u.UID, seen)
 	if err == nil && added && len(u.Devices) > 1 {
-		if err := s.deps.Realtime.SignedIn(ctx, u.UID); err != nil {
+		if err := s.deps.Realtime.OwnProfileChanged(ctx, u.UID); err != nil {
 			s.deps.Log.WarnContext(ctx, "a new sign-in could not be announced", "uid", u.UID, "error", err)
 		}
 	}

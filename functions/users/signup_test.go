@@ -123,7 +123,7 @@ func (r fusedRealtime) Gone(context.Context, string) error {
 func (r fusedRealtime) ProfileChanged(context.Context, string) error {
 	return r.call(func() error { return nil })
 }
-func (r fusedRealtime) SignedIn(context.Context, string) error {
+func (r fusedRealtime) OwnProfileChanged(context.Context, string) error {
 	return r.call(func() error { return nil })
 }
 func (r fusedRealtime) Purge(context.Context, internalapi.Purge) (internalapi.Purged, error) {

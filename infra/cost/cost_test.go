@@ -317,7 +317,7 @@ func (n noCalls) Corrected(context.Context, []delivery.Delivered) error {
 	return nil
 }
 
-func (n noCalls) SignedIn(context.Context, string) error {
+func (n noCalls) OwnProfileChanged(context.Context, string) error {
 	n.t.Error("persist called realtime/")
 	return nil
 }

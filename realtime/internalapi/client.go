@@ -66,8 +66,8 @@ func (c *Client) ProfileChanged(ctx context.Context, uid string) error {
 	return c.call(ctx, http.MethodPost, ProfilePath, Profile{UID: uid}, nil)
 }
 
-// SignedIn implements API.
-func (c *Client) SignedIn(ctx context.Context, uid string) error {
+// OwnProfileChanged implements API.
+func (c *Client) OwnProfileChanged(ctx context.Context, uid string) error {
 	return c.call(ctx, http.MethodPost, ProfilePath, Profile{UID: uid, Own: true}, nil)
 }
 

@@ -120,7 +120,7 @@ func TestClient(t *testing.T) {
 	if err := c.ProfileChanged(ctx, "ada"); err != nil {
 		t.Error(err)
 	}
-	if err := c.SignedIn(ctx, "ada"); err != nil {
+	if err := c.OwnProfileChanged(ctx, "ada"); err != nil {
 		t.Error(err)
 	}
 	if err := c.Gone(ctx, "ada"); err != nil {

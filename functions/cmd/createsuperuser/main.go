@@ -120,5 +120,5 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 // part of their gate, so realtime/ need not know; open clients show the badge when they load the profile the next time.
 type noRealtime struct{ internalapi.API }
 
-func (noRealtime) ProfileChanged(context.Context, string) error { return nil }
-func (noRealtime) SignedIn(context.Context, string) error       { return nil }
+func (noRealtime) ProfileChanged(context.Context, string) error    { return nil }
+func (noRealtime) OwnProfileChanged(context.Context, string) error { return nil }

@@ -39,7 +39,7 @@ type quiet struct{ internalapi.API }
 func (quiet) GateChanged(context.Context, internalapi.Gate) error { return nil }
 func (quiet) Gone(context.Context, string) error                  { return nil }
 func (quiet) ProfileChanged(context.Context, string) error        { return nil }
-func (quiet) SignedIn(context.Context, string) error              { return nil }
+func (quiet) OwnProfileChanged(context.Context, string) error     { return nil }
 func (quiet) Purge(context.Context, internalapi.Purge) (internalapi.Purged, error) {
 	return internalapi.Purged{Complete: true}, nil
 }

@@ -96,8 +96,8 @@ func (a *Archive) OnCorrected(call func(ctx context.Context, call internalapi.Co
 	a.corrected = call
 }
 
-// SignedIn does nothing: each user of the fault tests signs in once.
-func (a *Archive) SignedIn(context.Context, string) error { return nil }
+// OwnProfileChanged does nothing: each user of the fault tests signs in once.
+func (a *Archive) OwnProfileChanged(context.Context, string) error { return nil }
 
 // Corrected tells an instance what is saved, for persist.
 func (a *Archive) Corrected(ctx context.Context, messages []delivery.Delivered) error {

@@ -99,7 +99,7 @@ func (noCorrections) Corrected(context.Context, []delivery.Delivered) error {
 	return errors.New("a message of the load test was corrected")
 }
 
-func (noCorrections) SignedIn(context.Context, string) error { return nil }
+func (noCorrections) OwnProfileChanged(context.Context, string) error { return nil }
 
 func (s *service) report(w http.ResponseWriter, _ *http.Request) {
 	s.mu.Lock()
