@@ -1,6 +1,9 @@
 package main
 
-import "context"
+import (
+	"context"
+	"strings"
+)
 
 // attack is one kind of harm that a hostile person tries to do.
 type attack struct {
@@ -15,6 +18,15 @@ type result struct {
 	tried   int
 	through int    // attempts that had an effect beyond the limit
 	note    string // what got through
+}
+
+// attempt counts an attempt, and notes its name if it got through.
+func (r *result) attempt(name string, through bool) {
+	r.tried++
+	if through {
+		r.through++
+		r.note = strings.TrimPrefix(r.note+", "+name, ", ")
+	}
 }
 
 // beyond returns how far n exceeds a limit.

@@ -119,13 +119,6 @@ func blocked(ctx context.Context, w *world) (result, error) {
 		return result{}, fmt.Errorf("block: %d %s %w", a.status, a.body, err)
 	}
 	r := result{}
-	got := func(what string, through bool) {
-		r.tried++
-		if through {
-			r.through++
-			r.note = strings.TrimPrefix(r.note+", "+what, ", ")
-		}
-	}
 	conversation := chat.ConversationID(blocker.uid, other.uid)
 	type direction struct {
 		name     string
@@ -143,7 +136,7 @@ func blocked(ctx context.Context, w *world) (result, error) {
 	}
 	for _, d := range both {
 		answer := d.socket.answerTo(ctx, d.socket.send(d.to.uid, "can you hear me?"))
-		got(d.name+": send answered "+answer, answer != "recipient_unavailable")
+		r.attempt(d.name+": send answered "+answer, answer != "recipient_unavailable")
 		d.socket.frame(wire.ClientFrame{Type: wire.TypeTyping, To: d.to.uid})
 		d.socket.frame(wire.ClientFrame{Type: wire.TypeRead, Conversation: conversation, At: chat.MicrosOf(time.Now())})
 		d.socket.frame(wire.ClientFrame{Type: wire.TypeWatch, Users: []string{d.to.uid}})
@@ -151,14 +144,14 @@ func blocked(ctx context.Context, w *world) (result, error) {
 	time.Sleep(3 * time.Second) // marks are published after 2 s, the others at once
 	for i, d := range both {
 		to := both[1-i].socket
-		got(d.name+": typing", to.count(wire.TypeTyping) > 0)
-		got(d.name+": read", to.count("event "+wire.EventRead) > both[1-i].reads)
-		got(d.name+": presence", d.socket.knows(d.to.uid))
+		r.attempt(d.name+": typing", to.count(wire.TypeTyping) > 0)
+		r.attempt(d.name+": read", to.count("event "+wire.EventRead) > both[1-i].reads)
+		r.attempt(d.name+": presence", d.socket.knows(d.to.uid))
 		list, err := d.from.call(ctx, http.MethodGet, "/users?q=Person", nil)
 		if err != nil {
 			return r, err
 		}
-		got(d.name+": directory", strings.Contains(string(list.body), d.to.uid))
+		r.attempt(d.name+": directory", strings.Contains(string(list.body), d.to.uid))
 	}
 	return r, nil
 }
@@ -280,11 +273,7 @@ func imitations(ctx context.Context, w *world) (result, error) {
 		if err != nil {
 			return err
 		}
-		r.tried++
-		if a.status == http.StatusOK {
-			r.through++
-			r.note = strings.TrimPrefix(r.note+fmt.Sprintf(" %+q", name), " ")
-		}
+		r.attempt(fmt.Sprintf("%+q", name), a.status == http.StatusOK)
 		return nil
 	}
 	for _, name := range usernames {

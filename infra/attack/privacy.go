@@ -26,13 +26,6 @@ func againstPrivacy(ctx context.Context, w *world) (result, error) {
 		return result{}, fmt.Errorf("choose the privacy: %d %s %w", a.status, a.body, err)
 	}
 	r := result{}
-	got := func(what string, through bool) {
-		r.tried++
-		if through {
-			r.through++
-			r.note = strings.TrimPrefix(r.note+", "+what, ", ")
-		}
-	}
 	theirs, err := private.openWith(ctx, true)
 	if err != nil {
 		return r, err
@@ -50,7 +43,7 @@ func againstPrivacy(ctx context.Context, w *world) (result, error) {
 		return r, fmt.Errorf("a friend may not write: %q", answer)
 	}
 	answer := sockets[stranger].answerTo(ctx, sockets[stranger].send(private.uid, "hello"))
-	got("a stranger's message was answered "+answer, answer != "writers_limited")
+	r.attempt("a stranger's message was answered "+answer, answer != "writers_limited")
 	arrived := func() bool { return theirs.messagesFrom(friend.uid) > 0 }
 	if !eventually(ctx, 5*time.Second, arrived) {
 		return r, fmt.Errorf("a friend's message did not arrive")
@@ -62,22 +55,22 @@ func againstPrivacy(ctx context.Context, w *world) (result, error) {
 	}
 	theirs.frame(wire.ClientFrame{Type: wire.TypeRead, Conversation: conversation, At: chat.MicrosOf(time.Now())})
 	time.Sleep(3 * time.Second) // marks are published after 2 s, the others at once
-	got("read", sockets[friend].count("event "+wire.EventRead) > before)
+	r.attempt("read", sockets[friend].count("event "+wire.EventRead) > before)
 	for name, p := range map[string]*person{"friend": friend, "stranger": stranger} {
-		got(name+": typing", sockets[p].count(wire.TypeTyping) > 0)
-		got(name+": presence", sockets[p].knows(private.uid))
+		r.attempt(name+": typing", sockets[p].count(wire.TypeTyping) > 0)
+		r.attempt(name+": presence", sockets[p].knows(private.uid))
 		for _, query := range []string{"", "?q=Person", "?q=" + private.username[:len(private.username)-1]} {
 			list, err := p.call(ctx, http.MethodGet, "/users"+query, nil)
 			if err != nil {
 				return r, err
 			}
-			got(name+": directory "+query, strings.Contains(string(list.body), private.uid))
+			r.attempt(name+": directory "+query, strings.Contains(string(list.body), private.uid))
 		}
 		list, err := p.call(ctx, http.MethodGet, "/conversations", nil)
 		if err != nil {
 			return r, err
 		}
-		got(name+": read in the list", strings.Contains(string(list.body), `"`+private.uid+`":`))
+		r.attempt(name+": read in the list", strings.Contains(string(list.body), `"`+private.uid+`":`))
 	}
 	return r, nil
 }

@@ -24,14 +24,21 @@ func (d *device) read(m chat.Message) {
 	}
 }
 
+// acked sends a message from ann to ben, whose device acknowledges it. It returns the device and the message.
+func (x *instance) acked(t *testing.T) (*device, chat.Message) {
+	t.Helper()
+	ben := x.attach(t, "ben", "")
+	m := x.send(t, "ann", "ben", "one")
+	ben.receive()
+	ben.ack()
+	return ben, m
+}
+
 func TestReadMarks(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
 		x := start(t, b, pub, Options{})
-		ben := x.attach(t, "ben", "")
-		m := x.send(t, "ann", "ben", "one")
-		ben.receive()
-		ben.ack()
+		ben, m := x.acked(t)
 		older := m
 		older.At -= 5
 		ben.read(older)
@@ -57,10 +64,7 @@ func TestPrivateReadMarks(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		pub := newTopic()
 		x := start(t, b, pub, Options{})
-		ben := x.attach(t, "ben", "")
-		m := x.send(t, "ann", "ben", "one")
-		ben.receive()
-		ben.ack()
+		ben, m := x.acked(t)
 		at := func(n chat.Micros) delivery.Read {
 			return delivery.Read{Conversation: m.Conversation, By: "ben", At: m.At + n}
 		}
