@@ -63,11 +63,15 @@ func (f PrivacyForm) Privacy() (Privacy, error) {
 	return p, nil
 }
 
-// Known is Privacy for a form that a later version may have stored. A value that this version does not know counts as
-// the default, and the values beside it count.
+// Known is Privacy for a form that a later version may have stored. In place of a value that this version does not
+// know, the most private one counts, because the user has chosen something else than the default.
 func (f PrivacyForm) Known() Privacy {
-	return Privacy{LastSeen: Audience(max(slices.Index(audiences, f.LastSeen), 0)), NoReceipts: !f.ReadReceipts,
-		OnlyKnown: f.Writers == "known", ByUsername: f.Findable == "username"}
+	audience := Audience(slices.Index(audiences, f.LastSeen))
+	if audience < 0 {
+		audience = Nobody
+	}
+	return Privacy{LastSeen: audience, NoReceipts: !f.ReadReceipts, OnlyKnown: f.Writers != "everyone",
+		ByUsername: f.Findable != "everyone"}
 }
 
 // MarshalJSON implements json.Marshaler.

@@ -33,25 +33,28 @@ func TestPrivacyForm(t *testing.T) {
 		t.Errorf("%d different forms, want 24", len(seen))
 	}
 	good := chat.Privacy{}.Form()
-	for name, change := range map[string]func(f *chat.PrivacyForm){
-		"no audience":         func(f *chat.PrivacyForm) { f.LastSeen = "" },
-		"an unknown audience": func(f *chat.PrivacyForm) { f.LastSeen = "friends" },
-		"unknown writers":     func(f *chat.PrivacyForm) { f.Writers = "nobody" },
-		"no writers":          func(f *chat.PrivacyForm) { f.Writers = "" },
-		"not findable":        func(f *chat.PrivacyForm) { f.Findable = "nobody" },
-		"another case":        func(f *chat.PrivacyForm) { f.Findable = "Everyone" },
+	for name, c := range map[string]struct {
+		change func(f *chat.PrivacyForm)
+		known  chat.Privacy // if a later version has stored it
+	}{
+		"no audience":         {func(f *chat.PrivacyForm) { f.LastSeen = "" }, chat.Privacy{LastSeen: chat.Nobody}},
+		"an unknown audience": {func(f *chat.PrivacyForm) { f.LastSeen = "friends" }, chat.Privacy{LastSeen: chat.Nobody}},
+		"unknown writers":     {func(f *chat.PrivacyForm) { f.Writers = "nobody" }, chat.Privacy{OnlyKnown: true}},
+		"no writers":          {func(f *chat.PrivacyForm) { f.Writers = "" }, chat.Privacy{OnlyKnown: true}},
+		"not findable":        {func(f *chat.PrivacyForm) { f.Findable = "nobody" }, chat.Privacy{ByUsername: true}},
+		"another case":        {func(f *chat.PrivacyForm) { f.Findable = "Everyone" }, chat.Privacy{ByUsername: true}},
 	} {
 		f := good
-		change(&f)
+		c.change(&f)
 		if p, err := f.Privacy(); !errors.Is(err, chat.ErrPrivacyInvalid) {
 			t.Errorf("%s: %+v, %v", name, p, err)
 		}
-		if p := f.Known(); p != (chat.Privacy{}) {
-			t.Errorf("%s: a later version has stored it, and it counts as %+v", name, p)
+		if p := f.Known(); p != c.known {
+			t.Errorf("%s: a later version has stored it, and it counts as %+v, want %+v", name, p, c.known)
 		}
 	}
-	later := chat.PrivacyForm{LastSeen: "friends", ReadReceipts: false, Writers: "known", Findable: "username"}
-	if p := later.Known(); p != (chat.Privacy{NoReceipts: true, OnlyKnown: true, ByUsername: true}) {
+	later := chat.PrivacyForm{LastSeen: "friends", ReadReceipts: true, Writers: "everyone", Findable: "username"}
+	if p := later.Known(); p != (chat.Privacy{LastSeen: chat.Nobody, ByUsername: true}) {
 		t.Errorf("an unknown value beside known ones: %+v", p)
 	}
 }

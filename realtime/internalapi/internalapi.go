@@ -209,8 +209,8 @@ type API interface {
 	// It is a hint: a device that misses it shows the new profile minutes later.
 	ProfileChanged(ctx context.Context, uid string) error
 
-	// OwnProfileChanged reports a change of a profile that only its user sees, such as a sign-in on a new device, a warning
-	// or a block. The user's devices load it again. It is a hint like ProfileChanged.
+	// OwnProfileChanged reports a change of a profile that only its user sees, such as a sign-in on a new device, a
+	// warning or a block. The user's devices load it again. It is a hint like ProfileChanged.
 	OwnProfileChanged(ctx context.Context, uid string) error
 
 	// Purge withdraws messages that wait, and repeats that for what is accepted within some seconds after the call if the

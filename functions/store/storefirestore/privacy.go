@@ -25,7 +25,8 @@ func privacyDocOf(p chat.Privacy) *privacyDoc {
 	return &d
 }
 
-// privacy returns the privacy of a document. A value that this version does not know counts as the default.
+// privacy returns the privacy of a document. In place of a value that this version does not know, the most private one
+// counts.
 func (d *privacyDoc) privacy() chat.Privacy {
 	if d == nil {
 		return chat.Privacy{}

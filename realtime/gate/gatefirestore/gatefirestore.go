@@ -114,8 +114,12 @@ func fromDocument(data map[string]any) gate.Gate {
 func privacy(v any) chat.Privacy {
 	fields, _ := v.(map[string]any)
 	form := chat.Privacy{}.Form()
-	form.LastSeen, _ = fields["last_seen"].(string)
-	form.Writers, _ = fields["writers"].(string)
+	if s, ok := fields["last_seen"].(string); ok {
+		form.LastSeen = s
+	}
+	if s, ok := fields["writers"].(string); ok {
+		form.Writers = s
+	}
 	if on, ok := fields["read_receipts"].(bool); ok {
 		form.ReadReceipts = on
 	}

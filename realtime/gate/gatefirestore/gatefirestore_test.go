@@ -38,7 +38,7 @@ func TestFromDocument(t *testing.T) {
 			gate.Gate{Exists: true, Privacy: chat.Privacy{LastSeen: chat.Chats, NoReceipts: true, OnlyKnown: true}}},
 		"privacy of a later version": {map[string]any{"privacy": map[string]any{"last_seen": "friends",
 			"read_receipts": false, "writers": 7, "new": true}},
-			gate.Gate{Exists: true, Privacy: chat.Privacy{NoReceipts: true}}},
+			gate.Gate{Exists: true, Privacy: chat.Privacy{LastSeen: chat.Nobody, NoReceipts: true}}},
 		"privacy of another type": {map[string]any{"privacy": "none"}, gate.Gate{Exists: true}},
 		"other fields":            {map[string]any{"username": "ann"}, gate.Gate{Exists: true}},
 	} {

@@ -344,7 +344,7 @@ async function settingsOf(
   return found;
 }
 
-/** Whether two summaries show the same. They are plain data. */
+/** Returns true if two summaries show the same. They are plain data. */
 function same(a: ConversationSummary, b: ConversationSummary): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }

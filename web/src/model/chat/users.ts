@@ -38,7 +38,7 @@ export function userOf(uid: string, row: UserRow | PublicUser | undefined): User
   };
 }
 
-/** Whether two users, made by {@link userOf}, look the same. */
+/** Returns true if two users, made by {@link userOf}, look the same. */
 export function sameUser(a: User, b: User): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
 }
