@@ -15,6 +15,7 @@ test("a sign-in on a page of an earlier build succeeds, with or without the earl
   visitor,
   signedIn,
 }) => {
+  test.setTimeout(300_000); // it builds a client, which takes minutes on a busy machine
   const folder = await mkdtemp(join(tmpdir(), "phoenix-release-"));
   const [data, bare, carrying] = ["data", "bare", "carrying"].map((name) => join(folder, name)) as [
     string,
