@@ -255,11 +255,24 @@ const looks = [
 test.describe("axe", () => {
   test.use({ bypassCSP: true, serviceWorkers: "block", contextOptions: { reducedMotion: "reduce" } });
 
-  // The screens are split into several tests, so that all workers share them.
-  for (const [group, groupScreens] of [
-    ["the screens of users", screens.filter(({ place }) => !place.startsWith("/admin"))],
-    ["the screens of admins", screens.filter(({ place }) => place.startsWith("/admin"))],
-  ] as const) {
+  const placesOf: Readonly<Record<string, RegExp>> = {
+    "the forms to sign up and in": /^\/(?:sign|reset)/u,
+    "the list of chats": /^\/$/u,
+    conversations: /^\/c\//u,
+    "the people, the settings and a wrong address": /^\/(?:people|settings|no)/u,
+    "the panel": /^\/admin/u,
+  };
+  test("every screen belongs to one group", () => {
+    for (const { place } of screens)
+      expect(
+        Object.values(placesOf).filter((places) => places.test(place)),
+        place,
+      ).toHaveLength(1);
+  });
+
+  // In groups, so that all workers share them.
+  for (const [group, places] of Object.entries(placesOf)) {
+    const groupScreens = screens.filter(({ place }) => places.test(place));
     test(`axe has no findings on ${group}, and nothing is wider than the page`, async ({ page, view }) => {
       test.slow();
       for (const { place, options = {}, shows, prepare, main } of groupScreens) {
