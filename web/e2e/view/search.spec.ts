@@ -6,6 +6,27 @@ import { en, expect, test } from "./test";
 const field = (page: Page) => page.getByRole("searchbox", { name: en.chats.search });
 const results = (page: Page) => page.getByRole("list", { name: searchText.label });
 
+/** Notes the ids of the messages that are marked from now on, each of them for a moment only. */
+const watchMarks = (page: Page): Promise<void> =>
+  page.evaluate(() => {
+    const ids: string[] = [];
+    (window as unknown as { marks: string[] }).marks = ids;
+    new MutationObserver(() => {
+      for (const { id } of document.querySelectorAll("article.flash")) if (!ids.includes(id)) ids.push(id);
+    }).observe(document.body, { subtree: true, childList: true, attributeFilter: ["class"] });
+  });
+const marks = (page: Page): Promise<string[]> => page.evaluate(() => (window as unknown as { marks: string[] }).marks);
+
+/** Returns the message that has the highlight of the current match, if it is on the screen. */
+const shownMatch = (page: Page): Promise<{ id: string; text: string }> =>
+  page.evaluate(() => {
+    const [range] = (CSS.highlights.get("found-here") ?? []) as Iterable<Range>;
+    const { top = -1, bottom = 0 } = range?.getBoundingClientRect() ?? {};
+    const article = range?.startContainer.parentElement?.closest("article");
+    if (!article || bottom <= top || top < 0 || bottom > innerHeight) return { id: "", text: "" };
+    return { id: article.id, text: article.innerText };
+  });
+
 test("one field finds chats, people and messages, and a hit opens at its place", async ({ at }) => {
   const page = await at("/", { people: 20, messages: 400, stored: 120, latency: 50 });
   await field(page).fill("LENA");
@@ -54,10 +75,13 @@ test("Ctrl+F searches the open conversation", async ({ at }) => {
   await expect(page.getByText(searchText.position("2", "40"))).toBeVisible();
   await page.keyboard.press("ArrowDown");
   await expect(page.getByText(searchText.position("1", "40"))).toBeVisible();
+  await watchMarks(page);
   for (let n = 0; n < 39; n++) await page.keyboard.press("ArrowUp");
   await expect(page.getByText(searchText.position("40", "40"))).toBeVisible();
-  await expect(page.getByRole("article").first()).toBeVisible();
-  await expect(page.locator("article.flash")).toContainText("lamps");
+  await expect.poll(() => shownMatch(page)).toMatchObject({ text: expect.stringContaining("lamps") });
+  const { id } = await shownMatch(page);
+  await expect.poll(() => marks(page)).toContain(id);
+  await expect(page.locator("article.flash")).toHaveCount(0); // the mark ends
 
   // New messages join the results, and the current match stays the same.
   await page.evaluate(() => {

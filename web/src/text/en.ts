@@ -27,7 +27,6 @@ export const en = {
   common: {
     close: "Close",
     clear: "Clear the search",
-    undo: "Undo",
     retry: "Try again",
     more: "More",
     loading: "Loading",

@@ -8,6 +8,7 @@ const english = {
   common: {
     cancel: "Cancel",
     save: "Save",
+    undo: "Undo",
     copied: "Copied",
     copyFailed: "This browser did not allow copying. Select the text and copy it by hand.",
   },

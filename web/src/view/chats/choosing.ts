@@ -1,7 +1,6 @@
 import type { Chat, ConversationSummary, Outcome } from "../../model";
 import { choose } from "../../model/chat/choices";
 import type { OwnChoice } from "../../model/interface/choices";
-import { text } from "../../text";
 import { choiceText } from "../../text/choices";
 import { laterText } from "../../text/later";
 import { format } from "../format";
@@ -45,7 +44,10 @@ export class Choosing {
     const outcome = await this.make(conversation, { kind: "remove", on: true });
     if (!outcome.ok) return;
     removed?.();
-    const undo = { label: text.common.undo, run: () => void this.make(conversation, { kind: "remove", on: false }) };
+    const undo = {
+      label: laterText.common.undo,
+      run: () => void this.make(conversation, { kind: "remove", on: false }),
+    };
     notices.say(laterText.conversation.requestRemoved(name), undo, undefined, true);
   }
 
@@ -81,7 +83,7 @@ export class Choosing {
 
   async #block(uid: string, name: string): Promise<void> {
     if (!(await this.block(uid)).ok) return;
-    const undo = { label: text.common.undo, run: () => void this.#chat.unblock(uid) };
+    const undo = { label: laterText.common.undo, run: () => void this.#chat.unblock(uid) };
     notices.say(laterText.conversation.blockedDone(name), undo, undefined, this.#side);
   }
 
@@ -133,7 +135,10 @@ export class Choosing {
   async #archive(conversation: string, name: string, on: boolean): Promise<void> {
     const outcome = await this.make(conversation, { kind: "archive", on });
     if (!outcome.ok || !on) return;
-    const undo = { label: text.common.undo, run: () => void this.make(conversation, { kind: "archive", on: false }) };
+    const undo = {
+      label: laterText.common.undo,
+      run: () => void this.make(conversation, { kind: "archive", on: false }),
+    };
     notices.say(choiceText.archived(name), undo, undefined, this.#side);
   }
 }

@@ -1,5 +1,5 @@
 import type { Conversation, Message, OwnChange, Problem } from "../../model";
-import { text } from "../../text";
+import { laterText } from "../../text/later";
 import { messageText } from "../../text/messages";
 import { notices } from "../notices.svelte";
 import type { problemText } from "../problems";
@@ -41,7 +41,7 @@ export class Changing {
   async deleteForAll({ key }: Message): Promise<void> {
     if (!(await this.change(key, { kind: "delete" }))) return;
     const undoable = await this.#undoable(key);
-    const undo = { label: text.common.undo, run: () => void this.change(key, { kind: "undo" }) };
+    const undo = { label: laterText.common.undo, run: () => void this.change(key, { kind: "undo" }) };
     notices.say(messageText.deletedForAll, undoable ? undo : undefined, undefined, false, UNDO_MS);
   }
 
@@ -54,7 +54,7 @@ export class Changing {
   /** Removes a refused message from this device. Until that is done, it is hidden, and it can be undone. */
   remove(key: string, hide: (hidden: boolean) => void): void {
     hide(true);
-    const undo = { label: text.common.undo, run: () => hide(false) };
+    const undo = { label: laterText.common.undo, run: () => hide(false) };
     notices.say(messageText.removed, undo, () => void this.#conversation.remove(key));
   }
 

@@ -30,17 +30,24 @@ export interface JumpPlace {
   readonly arrived: () => void;
 }
 
-let marked = "";
+/** The number of jumps so far. */
+let jumps = 0;
 
-/** Shows a message once the list is open, and loads it if need be. `focused`: it also receives the focus. */
+/**
+ * Shows a message once the list is open, and loads it if need be. `focused`: it also receives the focus. A later jump
+ * ends this one, also if its own message is loaded sooner.
+ */
 export async function jump(to: JumpPlace, key: string, focused: boolean): Promise<void> {
+  const mine = ++jumps;
   for (let frames = 0; frames < MAX_FRAMES && !to.list(); frames++) await nextFrame();
   const list = to.list();
-  if (!list) return;
+  if (!list || mine !== jumps) return;
   const find = (): number => to.items().findIndex((m) => m.key === key);
   let at = find();
   if (at < 0) {
-    if (!(await to.conversation.reveal(key))) {
+    const revealed = await to.conversation.reveal(key);
+    if (mine !== jumps) return;
+    if (!revealed) {
       notices.say(text.conversation.quotedGone);
       return;
     }
@@ -54,9 +61,8 @@ export async function jump(to: JumpPlace, key: string, focused: boolean): Promis
     list.scrollToIndex(at, { align: "center", smooth: true });
   } else to.anchor.center(at);
   to.flash(key);
-  marked = key;
   if (focused) void to.focus.move(key).then(to.arrived);
   setTimeout(() => {
-    if (marked === key) to.flash(null);
+    if (mine === jumps) to.flash(null);
   }, FLASH_MS);
 }
