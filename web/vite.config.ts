@@ -1,6 +1,6 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
 import { defineConfig } from "vite";
-import { withoutHydration } from "./build/svelte.ts";
+import { cssHash, withoutHydration } from "./build/svelte.ts";
 import { serviceWorker } from "./build/service-worker.ts";
 
 /** The service beside which `npm run dev` runs. */
@@ -12,7 +12,7 @@ const proxied = { target: service, headers: { origin: service } };
 // unsafe-inline. Therefore nothing is inlined into the page, and no asset becomes a data: address.
 export default defineConfig({
   plugins: [
-    svelte({ compilerOptions: { runes: true, discloseVersion: false } }),
+    svelte({ compilerOptions: { runes: true, discloseVersion: false, cssHash } }),
     withoutHydration(),
     serviceWorker({ without: ["Admin", "Figures", "common"] }),
   ],

@@ -33,7 +33,7 @@ func (a *API) adminUsers(ctx context.Context, r *request) (*response, error) {
 		return nil, err
 	}
 	if err := a.users.RefreshAddresses(ctx, found); err != nil {
-		a.deps.Log.WarnContext(ctx, "asking for addresses failed", "error", err)
+		a.deps.Log.WarnContext(ctx, "refreshing the addresses of a list failed", "error", err)
 	}
 	a.sweep(ctx, "deletions", a.users.SweepErasures)
 	page := make([]adminProfile, len(found))

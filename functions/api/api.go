@@ -17,10 +17,9 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/singleflight"
-
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/deadletter"
+	"github.com/phoenixchat/phoenixchat/functions/internal/share"
 	"github.com/phoenixchat/phoenixchat/functions/push"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/functions/users"
@@ -73,7 +72,7 @@ type API struct {
 	networks ledger // of sign-ups: a flood of addresses must not make the ledger forget users
 	people   Budget
 	seen     seenPeople
-	signIns  singleflight.Group // recordings under way
+	signIns  share.Group[store.User] // recordings under way
 }
 
 // New returns an API.

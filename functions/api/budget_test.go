@@ -532,7 +532,9 @@ func TestHeaders(t *testing.T) {
 		"export":    s.call("GET", "/me/export", token, nil).header,
 	} {
 		for header, want := range map[string]string{"Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-			"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"} {
+			"Referrer-Policy": "no-referrer", "X-Content-Type-Options": "nosniff", "Cache-Control": "no-store",
+			"Content-Security-Policy": "default-src 'none'; object-src 'none'; base-uri 'none'; form-action 'none'; " +
+				"frame-ancestors 'none'"} {
 			if got := h[header]; len(got) != 1 || got[0] != want {
 				t.Errorf("%s: %s %q, want %q", name, header, got, want)
 			}

@@ -1,5 +1,7 @@
 package api
 
+import "github.com/phoenixchat/phoenixchat/functions/store"
+
 // Endpoints lists every endpoint as "METHOD /path", for tests.
 func (a *API) Endpoints() (list []string) {
 	for segment, routes := range a.routes() {
@@ -24,3 +26,6 @@ func (a *API) RouteBudgets() map[string]string {
 	}
 	return names
 }
+
+// ExportedProfile returns the profile of u as an export has it.
+func ExportedProfile(u store.User) any { return ownOf(u) }

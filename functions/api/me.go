@@ -17,9 +17,10 @@ import (
 // own is a user's view of their own record.
 type own struct {
 	profile
-	Email   string   `json:"email"`
-	Admin   bool     `json:"admin"`
-	Blocked []string `json:"blocked"`
+	Email         string   `json:"email"`
+	EmailVerified bool     `json:"email_verified"` // they have proved that the address is theirs
+	Admin         bool     `json:"admin"`
+	Blocked       []string `json:"blocked"`
 
 	Privacy chat.Privacy `json:"privacy"`
 
@@ -44,8 +45,8 @@ type limits struct {
 }
 
 func ownOf(u store.User) own {
-	o := own{profile: profileOf(u), Email: u.Email, Admin: u.Admin, Blocked: u.Blocked, Privacy: u.Privacy,
-		PasswordChangedAt: u.PasswordAt, LimitedUntil: u.LimitedUntil, Warning: u.Warning}
+	o := own{profile: profileOf(u), Email: u.Email, EmailVerified: u.EmailVerified, Admin: u.Admin, Blocked: u.Blocked,
+		Privacy: u.Privacy, PasswordChangedAt: u.PasswordAt, LimitedUntil: u.LimitedUntil, Warning: u.Warning}
 	if o.Blocked == nil {
 		o.Blocked = []string{}
 	}

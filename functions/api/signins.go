@@ -68,11 +68,16 @@ const signInTime = 5 * time.Second
 // request tries again. Beyond newSignIns, it is refused, so that no sign-in goes on without being listed.
 func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micros) error {
 	address := store.AddressOf(r.claims.Email, r.claims.EmailVerified, micros(r.claims.IssuedAt))
-	u, err := a.users.FollowAddress(ctx, r.user, address)
+	u, err := a.users.FollowToken(ctx, r.user, address, r.claims.AuthTime)
 	if err != nil {
 		a.deps.Log.WarnContext(ctx, "copying the address failed", "uid", r.user.UID, "error", err)
 	} else {
+		changed := r.user.Email != "" && u.Email != "" && u.Email != r.user.Email
 		r.user = u
+		if changed {
+			a.deps.Log.InfoContext(ctx, "changed the address", "uid", u.UID, "auth_time", r.claims.AuthTime.UTC(),
+				"client", clientaddr.Of(r.http, a.deps.Proxies))
+		}
 	}
 	seen := store.Seen{SignIn: store.SignInTime(r.claims.AuthTime), Replaces: replaces, At: micros(a.deps.Now()),
 		Called: true, Client: useragent.Of(r.http, a.deps.PlaceHeader)}
@@ -102,9 +107,7 @@ func (a *API) followAccount(ctx context.Context, r *request, replaces chat.Micro
 // of the callers leaves.
 func (a *API) recordSignIn(ctx context.Context, r *request, seen store.Seen, isNew bool) (store.User, error) {
 	key := fmt.Sprintf("%s %d %d", r.user.UID, seen.SignIn, seen.Replaces)
-	recorded := a.signIns.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), signInTime)
-		defer cancel()
+	return a.signIns.Do(ctx, key, signInTime, func(ctx context.Context) (store.User, error) {
 		if isNew {
 			if _, err := a.ledger.take(ctx, newSignIns, r.user.UID, 1, 1); err != nil {
 				return store.User{}, err
@@ -116,13 +119,6 @@ func (a *API) recordSignIn(ctx context.Context, r *request, seen store.Seen, isN
 		}
 		return u, err
 	})
-	select {
-	case result := <-recorded:
-		u, _ := result.Val.(store.User)
-		return u, result.Err
-	case <-ctx.Done():
-		return store.User{}, ctx.Err()
-	}
 }
 
 // signOut ends the caller's sign-in.

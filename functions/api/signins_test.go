@@ -288,10 +288,11 @@ func TestAddressFollowsTheAccount(t *testing.T) {
 	address := func(email string, verified bool) func(jwt.MapClaims) {
 		return func(c jwt.MapClaims) { c["email"], c["email_verified"] = email, verified }
 	}
+	signIn := signedInAt(s.clock.Now()) // the only one; another address would end earlier ones
 	s.clock.advance(time.Minute)
-	before := s.token("ada")
+	before := s.token("ada", signIn)
 	s.clock.advance(time.Minute)
-	s.call("GET", "/me", s.token("ada", address("New@example.org", false)), nil).must(200, nil)
+	s.call("GET", "/me", s.token("ada", signIn, address("New@example.org", false)), nil).must(200, nil)
 	u, err := s.store.User(t.Context(), "ada")
 	if err != nil || u.Email != "new@example.org" || u.EmailVerified {
 		t.Errorf("ada %+v, %v", u, err)
@@ -302,7 +303,7 @@ func TestAddressFollowsTheAccount(t *testing.T) {
 	}
 	// ada changes the address again, and bob signs up with the one that she has left.
 	s.clock.advance(time.Minute)
-	stale := s.token("ada", address("new@example.org", true))
+	stale := s.token("ada", signIn, address("new@example.org", true))
 	s.clock.advance(time.Minute)
 	s.call("POST", "/signup", "", form{"email": "new@example.org", "password": "quiet embers", "username": "bob",
 		"display_name": "Bob"}).must(201, nil)
@@ -322,6 +323,63 @@ func TestAddressFollowsTheAccount(t *testing.T) {
 	s.call("GET", "/admin/users/ada", root, nil).must(200, &detail)
 	if detail.Email != "ada@example.org" || !detail.EmailVerified {
 		t.Errorf("ada in the panel: %+v", detail)
+	}
+}
+
+// A change of the verification reaches realtime/ and the user's devices at once.
+func TestVerificationChangesTheGate(t *testing.T) {
+	s := newSystem(t)
+	s.account("ada")
+	signIn := signedInAt(s.clock.Now())
+	for _, c := range []struct {
+		email                string
+		verified, unverified bool
+		gates, notices       int
+	}{
+		{"ada@example.org", true, false, 0, 0},
+		{"ada@example.org", false, true, 1, 1},
+		{"new@example.org", false, true, 1, 0}, // because earlier sign-ins end
+		{"new@example.org", true, false, 1, 1},
+	} {
+		s.clock.advance(time.Minute)
+		gates, notices := len(s.realtime.gates), len(s.realtime.ownProfiles)
+		s.call("GET", "/me", s.token("ada", signIn, func(claims jwt.MapClaims) {
+			claims["email"], claims["email_verified"] = c.email, c.verified
+		}), nil).must(200, nil)
+		sent, notified := s.realtime.gates[gates:], len(s.realtime.ownProfiles)-notices
+		if len(sent) != c.gates || notified != c.notices {
+			t.Errorf("%s %v: %d gates, %d notices, want %d and %d", c.email, c.verified, len(sent), notified, c.gates, c.notices)
+		}
+		for _, g := range sent {
+			if g.UID != "ada" || g.Unverified != c.unverified {
+				t.Errorf("%s %v: gate %+v", c.email, c.verified, g)
+			}
+		}
+	}
+}
+
+// A token with another address ends all earlier sign-ins. The log says so, without the addresses.
+func TestAnotherAddressEndsEarlierSignIns(t *testing.T) {
+	s := newSystem(t)
+	var log bytes.Buffer
+	s.deps.Log = slog.New(slog.NewTextHandler(&log, nil))
+	s.rebuild()
+	s.account("ada")
+	s.clock.advance(time.Minute)
+	before := s.token("ada")
+	s.call("GET", "/me", before, nil).must(200, nil)
+	s.clock.advance(time.Minute)
+	after := s.token("ada", func(c jwt.MapClaims) { c["email"] = "new@example.org" })
+	gates := len(s.realtime.gates)
+	s.call("GET", "/me", after, nil).must(200, nil)
+	since := micros(s.clock.Now().Truncate(time.Second))
+	if sent := s.realtime.gates[gates:]; len(sent) != 1 || sent[0].ValidAfter != since {
+		t.Errorf("gates %+v, want one that ends the earlier sign-ins", sent)
+	}
+	s.call("GET", "/me", before, nil).refused(401, "token_ended")
+	s.call("GET", "/me", after, nil).must(200, nil)
+	if n := strings.Count(log.String(), "changed the address"); n != 1 || strings.Contains(log.String(), "example.org") {
+		t.Errorf("%d entries about the address, want 1 without it:\n%s", n, log.String())
 	}
 }
 

@@ -39,6 +39,7 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 		return nil, err
 	}
 	a.sweep(ctx, "sign-ups", a.users.SweepSignups)
+	a.sweep(ctx, "abandoned accounts", a.users.SweepAbandoned)
 	return &response{status: http.StatusCreated, json: profileOf(u)}, nil
 }
 

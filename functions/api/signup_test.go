@@ -1,7 +1,9 @@
 package api_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/api"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 type form map[string]string
@@ -193,6 +196,74 @@ func TestSignupLimit(t *testing.T) {
 	// A client cannot choose which line of the header is read, nor pass for another address.
 	signup("junk, ::ffff:203.0.113.7").must(201, nil)
 	signup("203.0.113.7").refused(429, "too_many_signups")
+}
+
+// A sign-up answers whether an address or a username has an account. Each such answer counts, so the limits of the
+// network bound them, and beyond the limit all answers are alike.
+func TestTakenAddressesAreCounted(t *testing.T) {
+	s := newSystem(t, func(d *api.Deps) { d.SignupsHourly = 3 })
+	s.call("POST", "/signup", "", ada()).must(201, nil)
+	s.call("POST", "/signup", "", ada("username", "other")).refused(409, "email_taken")
+	s.call("POST", "/signup", "", ada("email", "other@example.org")).refused(409, "username_taken")
+	taken := s.call("POST", "/signup", "", ada("username", "other"))
+	taken.refused(429, "too_many_signups")
+	free := s.call("POST", "/signup", "", ada("email", "free@example.org", "username", "other"))
+	free.refused(429, "too_many_signups")
+	if !bytes.Equal(taken.body, free.body) {
+		t.Errorf("answers differ:\n%s\n%s", taken.body, free.body)
+	}
+}
+
+// A sign-up sweeps one account that nobody has used for a week and whose address is not confirmed. Its owner can then
+// sign up. An account that is used stays, also if its address is never confirmed.
+func TestAbandonedAccountIsErased(t *testing.T) {
+	s := newSystem(t)
+	add := func(name string) (p profile) {
+		t.Helper()
+		s.call("POST", "/signup", "", ada("email", name+"@example.org", "username", name)).must(201, &p)
+		return p
+	}
+	unconfirmed := func(name string) func(jwt.MapClaims) {
+		return func(c jwt.MapClaims) { c["email"], c["email_verified"] = name+"@example.org", false }
+	}
+	chatter := add("chatter")
+	s.clock.advance(time.Second)
+	squatter := add("squatter")
+	s.clock.advance(time.Second)
+	idle := add("idle")
+	for range 7 {
+		s.clock.advance(24 * time.Hour)
+		s.call("GET", "/me", s.token(chatter.UID, unconfirmed("chatter")), nil).must(200, nil)
+	}
+	s.clock.advance(time.Minute)
+	s.call("POST", "/signup", "", ada("email", "squatter@example.org", "username", "keeper")).refused(409, "email_taken")
+	add("bob")
+	exists := func(uid string) bool {
+		t.Helper()
+		_, err := s.store.User(t.Context(), uid)
+		if err != nil && !errors.Is(err, problem.ErrNotFound) {
+			t.Fatal(err)
+		}
+		return err == nil
+	}
+	if !exists(chatter.UID) || exists(squatter.UID) || !exists(idle.UID) {
+		t.Errorf("chatter %v, squatter %v, idle %v; want only the squatter erased", exists(chatter.UID),
+			exists(squatter.UID), exists(idle.UID))
+	}
+	var owner profile
+	s.call("POST", "/signup", "", ada("email", "squatter@example.org", "username", "keeper")).must(201, &owner)
+	if !exists(idle.UID) {
+		t.Error("two sweeps within a minute")
+	}
+	s.clock.advance(time.Minute)
+	add("cyd")
+	if exists(idle.UID) || !exists(chatter.UID) || !exists(owner.UID) {
+		t.Errorf("idle %v, chatter %v, owner %v; want only idle erased", exists(idle.UID), exists(chatter.UID),
+			exists(owner.UID))
+	}
+	if _, err := s.accounts.ByEmail(t.Context(), "idle@example.org"); !errors.Is(err, problem.ErrNotFound) {
+		t.Errorf("the account of idle: %v", err)
+	}
 }
 
 // Behind a load balancer, the last entry of the header is the load balancer, and everything before the last two entries

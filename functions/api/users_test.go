@@ -94,6 +94,40 @@ func TestDirectory(t *testing.T) {
 	s.call("GET", "/users/ada", token, nil).must(200, nil)
 }
 
+// People whose address is not confirmed come last, until a token says that it is.
+func TestDirectoryRanks(t *testing.T) {
+	s := newSystem(t)
+	for _, n := range []string{"ann", "abe", "art", "cyd"} {
+		s.user(n)
+	}
+	address := func(verified bool) func(jwt.MapClaims) {
+		return func(c jwt.MapClaims) { c["email_verified"] = verified }
+	}
+	signIn := signedInAt(s.clock.Now())
+	for _, step := range []struct {
+		verified bool
+		want     []string
+	}{
+		{false, []string{"ann", "art", "abe"}},
+		{true, []string{"abe", "ann", "art"}},
+	} {
+		s.clock.advance(time.Minute)
+		s.call("GET", "/me", s.token("abe", signIn, address(step.verified)), nil).must(200, nil)
+		for _, path := range []string{"/users?limit=2", "/users?limit=2&q=a"} {
+			var all []string
+			for cursor, done := "", false; !done; {
+				var page userPage
+				s.call("GET", path+"&cursor="+cursor, s.token("cyd"), nil).must(200, &page)
+				all = append(all, page.names()...)
+				cursor, done = page.Next, page.Next == ""
+			}
+			if !slices.Equal(all, step.want) {
+				t.Errorf("%s with abe verified %v: %v, want %v", path, step.verified, all, step.want)
+			}
+		}
+	}
+}
+
 func TestTokens(t *testing.T) {
 	s := newSystem(t)
 	s.user("ada")

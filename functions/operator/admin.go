@@ -117,6 +117,8 @@ func (d Deps) confirm(ctx context.Context, o AdminOrder, u store.User, account a
 	if o.UID == "" || o.Confirm == "" {
 		return problem.New(problem.Conflict, users.ErrEmailUnverified.Code, "This account exists, but nobody has verified "+
 			"its address. Somebody else may have signed up with it:\n"+describe(u, account)+
+			"\nAsk the person to open the link in the mail to "+account.Email+", then give this command again. They get another"+
+			"\nmail from the line above their chats, or from the settings."+
 			"\nIf you know that it is the right person, name and confirm the account: -uid "+u.UID+" -confirm "+u.Username)
 	}
 	return audited(ctx, d, o, "verify_email", u, func() error { return d.Users.ConfirmAddress(ctx, u.UID) })

@@ -42,11 +42,12 @@ func newSystem(t *testing.T) *system {
 	return &system{operator.Deps{Store: db, Users: service, Accounts: auth}, db, host}
 }
 
-// noRealtime panics if it is called, but for the hint that a profile has changed.
+// noRealtime panics if it is called, but for the calls that createsuperuser ignores.
 type noRealtime struct{ internalapi.API }
 
-func (noRealtime) ProfileChanged(context.Context, string) error    { return nil }
-func (noRealtime) OwnProfileChanged(context.Context, string) error { return nil }
+func (noRealtime) GateChanged(context.Context, internalapi.Gate) error { return nil }
+func (noRealtime) ProfileChanged(context.Context, string) error        { return nil }
+func (noRealtime) OwnProfileChanged(context.Context, string) error     { return nil }
 
 // order carries out an order and returns the answer.
 func (s *system) order(t *testing.T, o operator.AdminOrder) string {
@@ -169,7 +170,7 @@ func TestUnverifiedAddress(t *testing.T) {
 			t.Errorf("%+v: error %v, want email_unverified", o, err)
 		}
 		for _, fact := range []string{u.UID, "squatter", "Robin Reed", email + " (not verified)", "created",
-			"last active"} {
+			"last active", "open the link in the mail to " + email, "-uid " + u.UID + " -confirm squatter"} {
 			if !strings.Contains(text, fact) {
 				t.Errorf("%+v: the text lacks %q:\n%s", o, fact, text)
 			}

@@ -39,7 +39,13 @@ const (
 //	{ tar -xOf zxcvbn-ts-language-common-4.1.3.tgz package/src/passwords.json |
 //	    jq -r '[.[] | ascii_downcase | select(length >= 8)][:10000][]'
 //	  printf '%s\n' p@ssword 0123456789 87654321 987654321 0987654321 123123123 12341234 qwertzui qwertzuiop \
-//	    letmein123 changeme123 passwort1; } | LC_ALL=C sort -u
+//	    letmein123 changeme123 passwort1
+//	  printf '%s\n' phoenixchat 'phoenix chat' phoenix-chat phoenix_chat phoenix.chat 'phoenixchat!' phoenixchat1 \
+//	    phoenixchat12 phoenixchat123 chatphoenix 'phoenix!' phoenix12 phoenix123 administrator administrator1 \
+//	    adminadmin adminchat chatadmin superuser superuser1 operator operator1 moderator moderator1
+//	} | LC_ALL=C sort -u
+//
+// The words of the last command are those of this chat: its name, and its roles.
 //
 //go:embed common.txt
 var common string

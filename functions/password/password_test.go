@@ -19,6 +19,8 @@ func TestCheck(t *testing.T) {
 		{strings.Repeat("x1", 100), None}, {strings.Repeat("x1", 100) + "x", Long},
 		{"        ", Repeated}, {"\u2003 \u2003 \u2003 \u2003 ", Repeated}, {"aaaaAAAA", Repeated}, {"éééééééé", Repeated},
 		{"password", Common}, {"PassWord123", Common}, {"12345678", Common}, {"passwort1", Common}, {"trustno1", Common},
+		{"PhoenixChat", Common}, {"phoenix chat", Common}, {"Phoenix123", Common}, {"ChatAdmin", Common},
+		{"superuser", Common},
 		{"password ", None}, // another password, as it is typed
 		{"mira.kern", OwnName}, {"Mira.Kern", OwnName}, {"mirakern", OwnName}, {"--Mira_Kern--", OwnName},
 		{"Łukasz Kérn", OwnName}, {"Łukasz Ke\u0301rn", OwnName}, {"lukaszkern", OwnName}, {"LUKASZ KERN!", OwnName},

@@ -100,6 +100,21 @@ func (u *User) thaw(uid string) {
 // Active reports whether the user may do anything.
 func (u User) Active() bool { return !u.Disabled && u.ErasingAt == 0 }
 
+// SortKey is the place of u in the directory and in searches by words: first the users whose address is verified, then
+// the others, each by Fold of the display name. So a crowd of accounts without a real address cannot hide people.
+func (u User) SortKey() string {
+	if u.EmailVerified {
+		return "0" + Fold(u.DisplayName)
+	}
+	return "1" + Fold(u.DisplayName)
+}
+
+// Abandoned reports whether u is an account that nobody has used since a time, and that may be somebody else's: its
+// address is not verified. It is not if u is an admin, or is disabled, about whom admins decide.
+func (u User) Abandoned(since chat.Micros) bool {
+	return !u.EmailVerified && !u.Admin && u.Active() && !prober.Is(u.UID) && max(u.CreatedAt, u.LastActiveAt) < since
+}
+
 // Listed reports whether people find the user in lists and searches.
 func (u User) Listed() bool { return u.Active() && !prober.Is(u.UID) }
 
@@ -270,7 +285,7 @@ type Signups interface {
 
 // Orders of a list of users.
 const (
-	ByName   = "name"   // by Fold of the display name
+	ByName   = "name"   // by Fold of the display name; only with All
 	ByNewest = "newest" // newest first
 	ByActive = "active" // last active first; users who were never active are last
 )
@@ -278,10 +293,10 @@ const (
 // Search describes a list of users.
 type Search struct {
 	// Prefix limits the list to users who have, for each of its words, a word in their names that begins with it (see
-	// Terms). Such a list is sorted by name, whatever Order says. A Prefix that contains "@" selects users whose email
+	// Terms). Such a list is sorted by SortKey, whatever Order says. A Prefix that contains "@" selects users whose email
 	// address begins with it. "" selects everybody.
 	Prefix string
-	Order  string // "": ByName
+	Order  string // "": by SortKey or, with All, ByName
 	All    bool   // include users who are disabled or being deleted
 	Cursor string
 	Limit  int
@@ -399,6 +414,13 @@ type Erasure interface {
 	// FinishErase deletes the user and holds the username for NameHold. A user who does not exist is success. A user
 	// without BeginErase is problem.ErrNotFound.
 	FinishErase(ctx context.Context, uid string, now chat.Micros) error
+
+	// Abandoned returns at most limit users who are Abandoned since a time, those who were active longest ago first.
+	Abandoned(ctx context.Context, since chat.Micros, limit int) ([]User, error)
+
+	// BeginEraseAbandoned is BeginErase for a user who is Abandoned since a time. A user who is not, or no longer, is
+	// problem.ErrNotFound.
+	BeginEraseAbandoned(ctx context.Context, uid string, since, at chat.Micros) (User, error)
 
 	// Erasing returns users whose deletion began before a time and is not finished.
 	Erasing(ctx context.Context, before chat.Micros, limit int) ([]User, error)

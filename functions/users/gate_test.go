@@ -91,6 +91,9 @@ func TestGatesOutOfOrder(t *testing.T) {
 			_, err := s.SetBlocked(ctx, uid, "eve", true)
 			return err
 		},
+		"confirmed the address": func(ctx context.Context, s *users.Service, uid string) error {
+			return s.ConfirmAddress(ctx, uid)
+		},
 		"signed out": func(ctx context.Context, s *users.Service, uid string) error {
 			_, err := s.SignOut(ctx, uid)
 			return err
@@ -128,7 +131,7 @@ func TestGatesOutOfOrder(t *testing.T) {
 			want := internalapi.Gate{UID: u.UID}
 			if now, err := w.store.User(ctx, u.UID); err == nil {
 				want = internalapi.Gate{UID: u.UID, Exists: true, Disabled: !now.Active(), ValidAfter: now.ValidAfter,
-					Ended: now.Ended, SignedOut: now.SignedOut, Blocked: now.Blocked}
+					Ended: now.Ended, SignedOut: now.SignedOut, Blocked: now.Blocked, Unverified: !now.EmailVerified}
 			} else if !errors.Is(err, problem.ErrNotFound) {
 				t.Fatal(err)
 			}

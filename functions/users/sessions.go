@@ -11,7 +11,6 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/password"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
-	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 // SignOut ends all sign-ins of a user: their sockets are closed, and the tokens issued so far stop working.
@@ -135,71 +134,4 @@ func endedBefore(a accounts.Account, signIn chat.Micros) chat.Micros {
 		return at + second
 	}
 	return at
-}
-
-// FollowAddress replaces the copy of an address by a newer one, as a verified token or the sign-in system has it.
-func (s *Service) FollowAddress(ctx context.Context, u store.User, a store.Address) (store.User, error) {
-	if !u.AddressOutdated(a) {
-		return u, nil
-	}
-	return s.deps.Store.SetAddress(ctx, u.UID, a)
-}
-
-// RefreshAddress asks the sign-in system for the address of a user, and updates the copy. problem.ErrNotFound: the
-// user or the account does not exist.
-func (s *Service) RefreshAddress(ctx context.Context, uid string) (store.User, error) {
-	now := s.now()
-	u, err := s.deps.Store.User(ctx, uid)
-	if err != nil {
-		return u, err
-	}
-	account, err := s.deps.Accounts.Get(ctx, uid)
-	if err != nil {
-		return u, err
-	}
-	return s.FollowAddress(ctx, u, store.AddressOf(account.Email, account.EmailVerified, now))
-}
-
-// RefreshAddresses replaces, in list, the users whose copy of the address differs from that in the sign-in system, and
-// updates the copies. After an error, some are updated.
-func (s *Service) RefreshAddresses(ctx context.Context, list []store.User) error {
-	uids := make([]string, len(list))
-	for i, u := range list {
-		uids[i] = u.UID
-	}
-	now := s.now()
-	found, err := s.deps.Accounts.GetAll(ctx, uids)
-	if err != nil {
-		return err
-	}
-	for i, u := range list {
-		account := found[u.UID] // zero, without an address, if there is none
-		changed, err := s.FollowAddress(ctx, u, store.AddressOf(account.Email, account.EmailVerified, now))
-		if err != nil && !errors.Is(err, problem.ErrNotFound) { // deleted meanwhile
-			return err
-		}
-		if err == nil {
-			list[i] = changed
-		}
-	}
-	return nil
-}
-
-// requireVerified returns ErrEmailUnverified unless the address of a user is verified.
-func (s *Service) requireVerified(ctx context.Context, uid string) error {
-	u, err := s.RefreshAddress(ctx, uid)
-	if err == nil && !u.EmailVerified {
-		err = ErrEmailUnverified
-	}
-	return err
-}
-
-// ConfirmAddress marks the address of a user's account as verified. The caller has proof that it is theirs.
-func (s *Service) ConfirmAddress(ctx context.Context, uid string) error {
-	verified := true
-	if err := s.deps.Accounts.Update(ctx, uid, accounts.Change{EmailVerified: &verified}); err != nil {
-		return err
-	}
-	_, err := s.RefreshAddress(ctx, uid)
-	return err
 }

@@ -22,6 +22,9 @@ const (
 	attempt    = 10 * time.Second
 	staleAfter = time.Hour       // leases that ended so long ago are swept
 	stuckAfter = 5 * time.Minute // erasures that began so long ago are continued by a sweep
+
+	// Accounts whose address is not verified, and which nobody has used for so long, are erased by a sweep.
+	abandonedAfter = 7 * 24 * time.Hour
 )
 
 // Signup is the form of a new user.
@@ -144,6 +147,35 @@ func (s *Service) SweepSignups(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// SweepAbandoned erases the account, if there is one, that nobody has used for longest of those whose address is not
+// verified. Otherwise, somebody who signs up with an address that is not theirs would keep its owner from signing up
+// for ever. Like SweepSignups, it is called during other requests. An erasure that is interrupted is continued by
+// SweepErasures.
+func (s *Service) SweepAbandoned(ctx context.Context) error {
+	now := s.now()
+	since := chat.MicrosOf(now.Time().Add(-abandonedAfter))
+	found, err := s.deps.Store.Abandoned(ctx, since, 1)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	uid := found[0].UID
+	// The person may have confirmed the address without having been here since. An account that is missing confirms
+	// nothing.
+	if _, err := s.RefreshAddress(ctx, uid); err != nil && !errors.Is(err, problem.ErrNotFound) {
+		return err
+	}
+	u, err := s.deps.Store.BeginEraseAbandoned(ctx, uid, since, now)
+	if errors.Is(err, problem.ErrNotFound) { // in use again, or confirmed
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s.deps.Log.InfoContext(ctx, "erasing an abandoned account", "uid", uid, "created_at", u.CreatedAt.Time(),
+		"last_active_at", u.LastActiveAt.Time())
+	return s.erase(ctx, u)
 }
 
 // SweepErasures continues one erasure that was interrupted. Like SweepSignups, it is called during other requests.

@@ -81,6 +81,15 @@ func (s fusedStore) BeginErase(ctx context.Context, uid string, at chat.Micros) 
 	})
 	return u, err
 }
+func (s fusedStore) BeginEraseAbandoned(
+	ctx context.Context, uid string, since, at chat.Micros,
+) (u store.User, err error) {
+	err = s.call(func() error {
+		u, err = s.Store.BeginEraseAbandoned(ctx, uid, since, at)
+		return err
+	})
+	return u, err
+}
 func (s fusedStore) EraseContent(ctx context.Context, uid string) error {
 	return s.call(func() error { return s.Store.EraseContent(ctx, uid) })
 }

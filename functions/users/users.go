@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
+	"github.com/phoenixchat/phoenixchat/functions/internal/share"
 	"github.com/phoenixchat/phoenixchat/functions/store"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
@@ -40,7 +41,8 @@ type Deps struct {
 
 // Service changes users. It is safe for concurrent use, also by several processes.
 type Service struct {
-	deps Deps
+	deps      Deps
+	addresses share.Group[store.User] // copies of addresses being updated
 }
 
 // New returns a Service.
@@ -102,8 +104,8 @@ func (s *Service) purge(ctx context.Context, p internalapi.Purge) error {
 
 func gateOf(u store.User) internalapi.Gate {
 	return internalapi.Gate{UID: u.UID, Exists: true, Disabled: !u.Active(), LimitedUntil: u.LimitedUntil,
-		ValidAfter: u.ValidAfter, Ended: u.Ended,
-		SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push, Privacy: u.Privacy}
+		ValidAfter: u.ValidAfter, Ended: u.Ended, SignedOut: u.SignedOut, Blocked: u.Blocked, Push: u.Push,
+		Privacy: u.Privacy, Unverified: !u.EmailVerified}
 }
 
 // SetPrivacy replaces the privacy of a user, on all instances of realtime/ at once.
@@ -209,6 +211,12 @@ func (s *Service) Erase(ctx context.Context, uid string) error {
 	if err != nil {
 		return err
 	}
+	return s.erase(ctx, u)
+}
+
+// erase deletes a user whose deletion has begun.
+func (s *Service) erase(ctx context.Context, u store.User) error {
+	uid := u.UID
 	// First what others could still notice, then what is stored. The account comes last, so that the users can repeat
 	// the call themselves until then.
 	if err := s.pushGate(ctx, u); err != nil {

@@ -77,6 +77,7 @@ var attacks = []attack{
 	{name: "blocked", limit: "no frame and no page, in both directions", run: blocked},
 	{name: "request", limit: "no trace of a stranger who reads it", run: requestLeaks},
 	{name: "accept-strangers", limit: "20 new people", run: acceptStrangers},
+	{name: "unconfirmed", limit: "3 new people a day, and 20 once the address is confirmed", run: unconfirmed},
 	{name: "privacy", limit: "nothing that somebody hides", run: againstPrivacy},
 	{name: "presence-scrape", limit: "300 people an hour", run: presenceScrape},
 	{name: "directory-scrape", limit: "1,000 people", run: directoryScrape},
@@ -86,6 +87,7 @@ var attacks = []attack{
 	// Accounts and sign-ins.
 	{name: "squatter", limit: "no admin", run: squatter},
 	{name: "session-after-reset", limit: "5 s", run: sessionAfterReset},
+	{name: "address-of-other", limit: "5 s after its owner has reset the password", run: addressOfAnother},
 	{name: "session-after-out", limit: "no token of the session", run: sessionAfterSignOut},
 	{name: "address-drift", limit: "no address that its owner has not confirmed", run: addressDrift},
 	{name: "old-admin", limit: "no answer without a sign-in of the last 15 minutes", run: oldAdmin},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -86,6 +87,83 @@ func sessionAfterReset(ctx context.Context, w *world) (result, error) {
 	if a, err := owner.call(ctx, http.MethodGet, "/me", nil); err != nil || a.status != http.StatusOK {
 		return r, fmt.Errorf("the owner's new sign-in does not work: %d %s %w", a.status, a.body, err)
 	}
+	return r, nil
+}
+
+// addressOfAnother signs up with an address that belongs to somebody else and stays signed in on two devices. The owner
+// resets the password, because the address already has an account, and signs in. Their page ends nothing: the first
+// call of their sign-in does.
+func addressOfAnother(ctx context.Context, w *world) (result, error) {
+	const email, chosen = "owner@example.org", "words of the owner"
+	first, err := w.signUp(ctx, email)
+	if err != nil {
+		return result{}, err
+	}
+	time.Sleep(1100 * time.Millisecond) // sign-ins of the same second count as one
+	in, err := w.signIn(ctx, email, password)
+	if err != nil {
+		return result{}, err
+	}
+	second := &person{w: w, uid: in.uid, username: first.username, email: email, from: first.from, token: in.idToken,
+		refresh: in.refreshToken}
+	devices := []*person{first, second}
+	var sockets []*socket
+	for _, d := range devices {
+		if a, err := d.call(ctx, http.MethodGet, "/me", nil); err != nil || a.status != http.StatusOK {
+			return result{}, fmt.Errorf("own profile: %d %s %w", a.status, a.body, err)
+		}
+		s, err := d.open(ctx)
+		if err != nil {
+			return result{}, err
+		}
+		defer s.end()
+		sockets = append(sockets, s)
+	}
+	time.Sleep(1100 * time.Millisecond)
+	if err := w.resetPassword(ctx, email, chosen); err != nil {
+		return result{}, err
+	}
+	if in, err = w.signIn(ctx, email, chosen); err != nil {
+		return result{}, err
+	}
+	owner := &person{w: w, uid: in.uid, token: in.idToken, from: "10.203.0.1"}
+	if a, err := owner.call(ctx, http.MethodGet, "/me", nil); err != nil || a.status != http.StatusOK {
+		return result{}, fmt.Errorf("the owner's sign-in does not work: %d %s %w", a.status, a.body, err)
+	}
+	r := result{}
+	allEnded := func() bool { return sockets[0].isEnded() && sockets[1].isEnded() }
+	r.attempt("a socket stays open", !eventually(ctx, 5*time.Second, allEnded))
+	for i, d := range devices {
+		a, err := d.call(ctx, http.MethodGet, "/me", nil)
+		if err != nil {
+			return r, err
+		}
+		r.attempt(fmt.Sprintf("the token of device %d is accepted", i), a.status == http.StatusOK)
+		s, err := d.open(ctx)
+		if err == nil {
+			s.end()
+		}
+		r.attempt(fmt.Sprintf("device %d opens a socket", i), err == nil)
+		if a, err = w.refresh(ctx, d.refresh); err != nil {
+			return r, err
+		}
+		r.attempt(fmt.Sprintf("the refresh token of device %d is accepted", i), a.status == http.StatusOK)
+	}
+	_, err = w.signIn(ctx, email, password)
+	r.attempt("the old password works", err == nil)
+	var list struct {
+		Devices []struct {
+			This bool `json:"this"`
+		} `json:"devices"`
+	}
+	a, err := owner.call(ctx, http.MethodGet, "/me/devices", nil)
+	if err == nil {
+		err = json.Unmarshal(a.body, &list)
+	}
+	if err != nil || len(list.Devices) == 0 {
+		return r, fmt.Errorf("devices: %d %s %w", a.status, a.body, err)
+	}
+	r.attempt(fmt.Sprintf("%d devices are listed", len(list.Devices)), len(list.Devices) > 1 || !list.Devices[0].This)
 	return r, nil
 }
 

@@ -25,6 +25,7 @@ type person struct {
 	email    string
 	from     string // network address, as X-Forwarded-For has it
 	token    string
+	refresh  string // refresh token; "": none
 	admin    bool
 }
 
@@ -42,7 +43,8 @@ func (w *world) person(ctx context.Context) (*person, error) {
 		return nil, fmt.Errorf("add a user: %w", err)
 	}
 	p.uid = lease.UID
-	u := store.User{UID: p.uid, Username: name, DisplayName: "Person " + fmt.Sprint(n), Email: p.email, CreatedAt: now}
+	u := store.User{UID: p.uid, Username: name, DisplayName: "Person " + fmt.Sprint(n), Email: p.email,
+		EmailVerified: true, CreatedAt: now}
 	if err := w.stack.Store.Commit(ctx, lease, u); err != nil {
 		return nil, fmt.Errorf("add a user: %w", err)
 	}
@@ -53,7 +55,7 @@ func (w *world) person(ctx context.Context) (*person, error) {
 // withAccount creates an account in Firebase Auth for the user.
 func (p *person) withAccount(ctx context.Context) error {
 	return p.w.stack.Accounts.Create(ctx,
-		accounts.New{UID: p.uid, Email: p.email, Password: password, DisplayName: p.username})
+		accounts.New{UID: p.uid, Email: p.email, EmailVerified: true, Password: password, DisplayName: p.username})
 }
 
 // accountHolder adds a user who has an account in Firebase Auth.
@@ -165,7 +167,7 @@ func (w *world) signUp(ctx context.Context, email string) (*person, error) {
 		return nil, fmt.Errorf("sign up %s: %d %s", email, a.status, a.body)
 	}
 	in, err := w.signIn(ctx, email, password)
-	p.uid, p.token = in.uid, in.idToken
+	p.uid, p.token, p.refresh = in.uid, in.idToken, in.refreshToken
 	return p, err
 }
 

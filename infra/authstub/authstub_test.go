@@ -321,6 +321,9 @@ func TestChangesOfTheAddressAreProved(t *testing.T) {
 	request := m{"requestType": "VERIFY_AND_CHANGE_EMAIL", "idToken": in["idToken"], "newEmail": "bob@example.com"}
 	must(b.call("sendOobCode", request))(t)
 	request["newEmail"] = "new@example.com"
+	_, err = b.call("sendOobCode", request) // it counts like one with a mail
+	wantError(t, err, "TOO_MANY_ATTEMPTS_TRY_LATER")
+	c.advance(mailEvery)
 	must(b.call("sendOobCode", request))(t)
 	mail := <-s.mails
 	if mail.To != "new@example.com" || mail.Type != VerifyNewEmail || len(s.mails) != 0 {
@@ -329,6 +332,9 @@ func TestChangesOfTheAddressAreProved(t *testing.T) {
 	c.advance(time.Second)
 	id := must(url.Parse(mail.Link))(t).Query().Get("oobCode")
 	must(b.call("update", m{"oobCode": id}))(t)
+	if undo := <-s.mails; undo.To != "ann@example.com" || undo.Type != RecoverEmail {
+		t.Errorf("mail to the old address %+v", undo)
+	}
 	_, err = b.refresh(in["refreshToken"])
 	wantError(t, err, "TOKEN_EXPIRED")
 	after := time.UnixMilli(must(admin.GetUser(t.Context(), "ann"))(t).TokensValidAfterMillis)
@@ -345,6 +351,83 @@ func TestChangesOfTheAddressAreProved(t *testing.T) {
 	wantError(t, err, "PASSWORD_DOES_NOT_MEET_REQUIREMENTS")
 	_, err = b.call("sendOobCode", m{"requestType": "EMAIL_SIGNIN", "email": "new@example.com"})
 	wantError(t, err, "OPERATION_NOT_ALLOWED")
+}
+
+// The code in the mail to the old address undoes a change, also after another one, and ends all sign-ins.
+func TestAChangeOfTheAddressIsUndone(t *testing.T) {
+	c := &clock{now: time.Now()}
+	s := start(t, dbPath(t), c.Now)
+	admin, b := sdk(t, s.url), browser{s.url}
+	createAnn(t, admin)
+	change := func(from, to string) (undo string) {
+		t.Helper()
+		c.advance(mailEvery)
+		in := must(b.signIn(from, "correct horse"))(t)
+		must(b.call("sendOobCode", m{"requestType": VerifyNewEmail, "idToken": in["idToken"], "newEmail": to}))(t)
+		for _, mail := range []string{to, from} {
+			got := <-s.mails
+			if got.To != mail {
+				t.Fatalf("mail %+v, want one to %s", got, mail)
+			}
+			link := must(url.Parse(got.Link))(t)
+			if undo = link.Query().Get("oobCode"); mail == to {
+				must(b.call("update", m{"oobCode": undo}))(t)
+			} else if link.Path != "/mail" || link.Query().Get("mode") != "recoverEmail" {
+				t.Errorf("link %s", got.Link)
+			}
+		}
+		return undo
+	}
+	undo := change("ann@example.com", "thief@example.com")
+	change("thief@example.com", "thief2@example.com")
+	in := must(b.signIn("thief2@example.com", "correct horse"))(t)
+	info := must(b.call("resetPassword", m{"oobCode": undo}))(t)
+	if info["email"] != "ann@example.com" || info["newEmail"] != "thief@example.com" ||
+		info["requestType"] != RecoverEmail {
+		t.Errorf("the code is for %v", info)
+	}
+	_, err := b.call("resetPassword", m{"oobCode": undo, "newPassword": "battery staple"})
+	wantError(t, err, "INVALID_OOB_CODE")
+	c.advance(time.Second)
+	must(b.call("update", m{"oobCode": undo}))(t)
+	if u := must(admin.GetUser(t.Context(), "ann"))(t); u.Email != "ann@example.com" || !u.EmailVerified {
+		t.Errorf("account %+v", u)
+	}
+	_, err = b.refresh(in["refreshToken"])
+	wantError(t, err, "TOKEN_EXPIRED")
+	_, err = b.call("update", m{"oobCode": undo})
+	wantError(t, err, "INVALID_OOB_CODE")
+	_, err = b.call("sendOobCode", m{"requestType": RecoverEmail, "email": "ann@example.com"})
+	wantError(t, err, "OPERATION_NOT_ALLOWED")
+}
+
+// A user causes one mail a minute and five an hour. Resets are not counted.
+func TestMailsAreLimited(t *testing.T) {
+	c := &clock{now: time.Now()}
+	s := start(t, dbPath(t), c.Now)
+	b := browser{s.url}
+	createAnn(t, sdk(t, s.url))
+	in := must(b.signIn("ann@example.com", "correct horse"))(t)
+	verify := func() error {
+		_, err := b.call("sendOobCode", m{"requestType": VerifyEmail, "idToken": in["idToken"]})
+		return err
+	}
+	for i := range 5 {
+		if err := verify(); err != nil {
+			t.Fatal(i, err)
+		}
+		<-s.mails
+		wantError(t, verify(), "TOO_MANY_ATTEMPTS_TRY_LATER")
+		c.advance(mailEvery)
+	}
+	wantError(t, verify(), "TOO_MANY_ATTEMPTS_TRY_LATER")
+	must(b.call("sendOobCode", m{"requestType": PasswordReset, "email": "ann@example.com"}))(t)
+	<-s.mails
+	c.advance(time.Hour - 5*mailEvery)
+	in = must(b.signIn("ann@example.com", "correct horse"))(t)
+	if err := verify(); err != nil {
+		t.Errorf("an hour later: %v", err)
+	}
 }
 
 // A page whose name resolves to this machine (DNS rebinding) can neither read reset links nor act as the administrator.
@@ -443,7 +526,7 @@ func TestAResetLinkLeadsToTheClient(t *testing.T) {
 	mail := <-s.mails
 	link := must(url.Parse(mail.Link))(t)
 	q := link.Query()
-	if mail.To != "ann@example.com" || "http://"+link.Host != s.url || link.Path != "/reset" ||
+	if mail.To != "ann@example.com" || "http://"+link.Host != s.url || link.Path != "/mail" ||
 		q.Get("mode") != "resetPassword" || q.Get("continueUrl") != s.url+"/" {
 		t.Errorf("mail %+v", mail)
 	}

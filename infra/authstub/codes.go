@@ -23,18 +23,19 @@ const (
 	PasswordReset  = "PASSWORD_RESET"
 	VerifyEmail    = "VERIFY_EMAIL"
 	VerifyNewEmail = "VERIFY_AND_CHANGE_EMAIL"
+	RecoverEmail   = "RECOVER_EMAIL" // to the old address after a change: undoes it
 )
 
 var modes = map[string]string{PasswordReset: "resetPassword", VerifyEmail: "verifyEmail",
-	VerifyNewEmail: "verifyAndChangeEmail"}
+	VerifyNewEmail: "verifyAndChangeEmail", RecoverEmail: "recoverEmail"}
 
 // code is a code that was mailed and not yet used.
 type code struct {
 	Seq      uint64    `json:"seq"` // order in which codes were made
 	Type     string    `json:"type"`
 	UID      string    `json:"uid"`
-	Email    string    `json:"email"`               // of the account when the code was made
-	NewEmail string    `json:"new_email,omitempty"` // only for VerifyNewEmail
+	Email    string    `json:"email"`               // of the account when the code was made; of RecoverEmail, the old one
+	NewEmail string    `json:"new_email,omitempty"` // only of VerifyNewEmail and RecoverEmail
 	Link     string    `json:"link"`
 	Expires  time.Time `json:"expires"`
 }
@@ -42,6 +43,8 @@ type code struct {
 var (
 	errCodeExpired = badRequest("EXPIRED_OOB_CODE")
 	errCodeInvalid = badRequest("INVALID_OOB_CODE")
+
+	errTooManyMails = badRequest("TOO_MANY_ATTEMPTS_TRY_LATER : Too many mails. Try again later.")
 )
 
 // codeRequest is a request for a code.
@@ -106,7 +109,7 @@ func (s *Server) accountForCode(in *codeRequest) (a *account, err error) {
 	switch {
 	case in.RequestType == "":
 		return nil, badRequest("MISSING_REQ_TYPE")
-	case modes[in.RequestType] == "":
+	case modes[in.RequestType] == "" || in.RequestType == RecoverEmail: // nobody can ask for the latter
 		return nil, badRequest("OPERATION_NOT_ALLOWED : the stand-in does not support " + in.RequestType)
 	}
 	if in.ContinueURL != "" {
@@ -131,8 +134,15 @@ func (s *Server) accountForCode(in *codeRequest) (a *account, err error) {
 	} else if a, err = s.accountOfToken(in); err == nil {
 		in.Email = a.Email
 	}
-	if err != nil || a == nil || in.RequestType != VerifyNewEmail {
+	if err != nil || a == nil {
 		return a, err
+	}
+	// Before it matters whether the new address has an account, because the answer must not reveal that.
+	if in.RequestType != PasswordReset && !in.ReturnOobLink && !s.mails.take(a.UID) {
+		return nil, errTooManyMails
+	}
+	if in.RequestType != VerifyNewEmail {
+		return a, nil
 	}
 	other, err := s.findAccount(accountByEmail, in.NewEmail)
 	if other != nil {
@@ -171,32 +181,35 @@ func requiredEmail(email, missing string) (string, error) {
 // mailCode stores a code for a and mails its link, unless the caller gets it. The link leads to the client's page on
 // the host that received r.
 func (s *Server) mailCode(a *account, in codeRequest, r *http.Request) (string, error) {
-	id := rand.Text() + rand.Text()
-	q := url.Values{"mode": {modes[in.RequestType]}, "lang": {"en"}, "oobCode": {id}, "apiKey": {"local"}}
-	if in.ContinueURL != "" {
-		q.Set("continueUrl", in.ContinueURL)
-	}
-	c := code{Type: in.RequestType, UID: a.UID, Email: a.Email, NewEmail: in.NewEmail,
-		Link: "http://" + r.Host + "/reset?" + q.Encode(), Expires: s.now().Add(codeLifetime)}
-	err := s.db.Update(func(tx *bolt.Tx) error {
-		if err := s.dropExpired(tx); err != nil {
-			return err
-		}
-		codes := tx.Bucket(bucketCodes)
-		var err error
-		if c.Seq, err = codes.NextSequence(); err != nil {
-			return err
-		}
-		b, err := json.Marshal(c)
-		if err != nil {
-			return err
-		}
-		return codes.Put([]byte(id), b)
-	})
+	c := code{Type: in.RequestType, UID: a.UID, Email: a.Email, NewEmail: in.NewEmail}
+	err := s.db.Update(func(tx *bolt.Tx) error { return s.addCode(tx, &c, r.Host, in.ContinueURL) })
 	if err == nil && !in.ReturnOobLink {
 		s.mail(Mail{Type: c.Type, To: cmp.Or(c.NewEmail, c.Email), Link: c.Link})
 	}
 	return c.Link, err
+}
+
+// addCode stores a code within tx, and sets its link, which leads to the client's page on host, and its time.
+func (s *Server) addCode(tx *bolt.Tx, c *code, host, continueURL string) error {
+	if err := s.dropExpired(tx); err != nil {
+		return err
+	}
+	id := rand.Text() + rand.Text()
+	q := url.Values{"mode": {modes[c.Type]}, "lang": {"en"}, "oobCode": {id}, "apiKey": {"local"}}
+	if continueURL != "" {
+		q.Set("continueUrl", continueURL)
+	}
+	c.Link, c.Expires = "http://"+host+"/mail?"+q.Encode(), s.now().Add(codeLifetime)
+	codes := tx.Bucket(bucketCodes)
+	var err error
+	if c.Seq, err = codes.NextSequence(); err != nil {
+		return err
+	}
+	b, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	return codes.Put([]byte(id), b)
 }
 
 // dropExpired deletes codes that expired more than a day ago. Until then, using the code still reports that it
@@ -235,7 +248,7 @@ func (s *Server) findCode(tx *bolt.Tx, id string) (c code, a *account, err error
 	switch {
 	case err != nil:
 		return c, nil, err
-	case a == nil || a.Email != c.Email:
+	case a == nil || a.Email != c.Email && c.Type != RecoverEmail:
 		return c, nil, errCodeInvalid
 	case a.Disabled:
 		return c, nil, badRequest("USER_DISABLED")
@@ -291,9 +304,11 @@ func (s *Server) resetPassword(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// applyCode handles applyActionCode for codes that verify an address. A change of the address ends all sign-ins.
-func (s *Server) applyCode(id string) (any, error) {
+// applyCode handles applyActionCode: it verifies, changes or restores an address. A change of the address ends all
+// sign-ins, and mails the old address a code that undoes it. Its link leads to host.
+func (s *Server) applyCode(id, host string) (any, error) {
 	var a *account
+	var undo code // its Type is "" if nothing can be undone
 	err := s.db.Update(func(tx *bolt.Tx) (err error) {
 		var c code
 		if c, a, err = s.findCode(tx, id); err != nil {
@@ -307,6 +322,15 @@ func (s *Server) applyCode(id string) (any, error) {
 				return err
 			}
 			a.EmailVerified = true
+			undo = code{Type: RecoverEmail, UID: a.UID, Email: c.Email, NewEmail: c.NewEmail}
+			if err := s.addCode(tx, &undo, host, ""); err != nil {
+				return err
+			}
+		case RecoverEmail:
+			if err := s.applyFields(tx, a, &fields{Email: &c.Email}); err != nil {
+				return err
+			}
+			a.EmailVerified = true // the code was in a mail to this address
 		default:
 			return errCodeInvalid
 		}
@@ -314,6 +338,9 @@ func (s *Server) applyCode(id string) (any, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if undo.Type != "" {
+		s.mail(Mail{Type: undo.Type, To: undo.Email, Link: undo.Link})
 	}
 	out := userInfo(a)
 	out["kind"] = "identitytoolkit#SetAccountInfoResponse"

@@ -27,8 +27,11 @@
 //     new address, as in production with e-mail enumeration protection. A change that asks for an address that has an
 //     account is answered like any other, but no mail is sent. The emulator accepts the first, and answers the second
 //     with EMAIL_EXISTS.
-//   - A change of the address by a code ends all sign-ins, as in production. In the emulator they go on. It mails no
-//     code to the old address with which the change can be undone (RECOVER_EMAIL), as production does.
+//   - A change of the address by a code ends all sign-ins, and mails a code to the old address that undoes the change
+//     (RECOVER_EMAIL), as in production. In the emulator the sign-ins go on, and only a change without a code makes
+//     one.
+//   - An account causes at most one mail a minute, and five an hour, that verifies an address
+//     (TOO_MANY_ATTEMPTS_TRY_LATER). Production has limits that Google does not publish. Resets are not limited.
 //   - Passwords have at least 8 characters (PASSWORD_DOES_NOT_MEET_REQUIREMENTS), as production's policy demands. The
 //     emulator accepts 6.
 //   - auth_time is the time of the sign-in to which a token belongs, as in production. The emulator puts the time of
@@ -36,7 +39,7 @@
 //   - Revoking tokens and changing a password end every refresh token that was issued before, to the nanosecond. The
 //     emulator compares seconds, so a token from the same second survives.
 //   - It answers requests only at its own host:port ([Options.Hosts]), with 421 elsewhere.
-//   - A code works once and for one hour. Its link leads to the client's own page at /reset on the same host, as
+//   - A code works once and for one hour. Its link leads to the client's own page at /mail on the same host, as
 //     production's action URL does. The emulator has a page that reads the new password from the link.
 //   - It knows one project and answers requests for another with PROJECT_NOT_FOUND.
 //   - It allows cross-origin requests (CORS) only from pages on a loopback address, and only of the calls that the

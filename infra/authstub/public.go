@@ -206,7 +206,7 @@ func (s *Server) updateOwn(r *http.Request) (any, error) {
 		return nil, err
 	}
 	if in.OobCode != "" {
-		return s.applyCode(in.OobCode)
+		return s.applyCode(in.OobCode, r.Host)
 	}
 	a, claims, err := s.verifyIDToken(in.IDToken)
 	if err != nil {

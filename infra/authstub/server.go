@@ -35,7 +35,7 @@ type Options struct {
 
 // Mail is an e-mail that the owner of an account would have received.
 type Mail struct {
-	Type string // PasswordReset, VerifyEmail or VerifyNewEmail
+	Type string // PasswordReset, VerifyEmail, VerifyNewEmail or RecoverEmail
 	To   string // e-mail address
 	Link string // address of the page that uses the code; it works once and for one hour
 }
@@ -50,6 +50,7 @@ type Server struct {
 	db       *bolt.DB
 	secret   []byte // signs refresh tokens; kept in db
 	attempts *attempts
+	mails    *mails
 	hashing  chan struct{} // limits the memory used by password hashing
 	mux      *http.ServeMux
 
@@ -80,6 +81,7 @@ func Open(o Options) (*Server, error) {
 		s.mail = func(m Mail) { s.log.Info("mail", "type", m.Type, "to", m.To, "link", m.Link) }
 	}
 	s.attempts = newAttempts(s.now)
+	s.mails = &mails{now: s.now, sent: map[string][]time.Time{}}
 	db, err := bolt.Open(o.Path, 0o600, &bolt.Options{Timeout: time.Second})
 	if errors.Is(err, bolterrors.ErrTimeout) {
 		return nil, ErrInUse
@@ -107,6 +109,9 @@ func Serves(path string) bool {
 		strings.HasPrefix(path, "/securetoken.googleapis.com/") ||
 		strings.HasPrefix(path, "/emulator/")
 }
+
+// MailsPath returns the path at which the links of the mails of a project are listed.
+func MailsPath(project string) string { return "/emulator/v1/projects/" + project + "/oobCodes" }
 
 // ServeHTTP handles requests of the SDKs, including CORS preflights.
 //
@@ -184,7 +189,7 @@ func (s *Server) routes() {
 	admin("POST /accounts:query", s.queryAccounts)
 	admin("POST /accounts:sendOobCode", s.codeLink)
 
-	s.mux.Handle("GET /emulator/v1/projects/{project}/oobCodes", s.respond(s.requireProject(s.listCodes)))
+	s.mux.Handle("GET "+MailsPath("{project}"), s.respond(s.requireProject(s.listCodes)))
 	s.mux.Handle("DELETE /emulator/v1/projects/{project}/accounts", s.respond(s.requireProject(s.deleteAll)))
 	s.mux.Handle("/", s.respond(func(r *http.Request) (any, error) {
 		return nil, &apiError{http.StatusNotFound,

@@ -187,6 +187,76 @@ func TestFromStartToCtrlC(t *testing.T) {
 	}
 }
 
+// A newcomer has no mailbox for the address that they made up, so the client opens the links of the mails itself.
+func TestTheClientCanOpenMails(t *testing.T) {
+	r := newRepository(t)
+	run := r.start()
+	var config struct {
+		LocalMails string `json:"local_mails"`
+	}
+	getJSON(t, run.URL+"/config.json", &config)
+	if config.LocalMails == "" {
+		t.Fatal("config.json names no mails")
+	}
+	body := `{"email": "ann@example.org", "password": "warm embers at night", "username": "ann", "display_name": "Ann"}`
+	post(t, run.URL+"/api/signup", body, http.StatusCreated)
+	post(t, "http://"+run.Auth+"/identitytoolkit.googleapis.com/v1/accounts:sendOobCode?key=local",
+		`{"requestType": "PASSWORD_RESET", "email": "ann@example.org"}`, http.StatusOK)
+	var mails struct {
+		OobCodes []struct{ Email, OobLink string }
+	}
+	getJSON(t, run.URL+config.LocalMails, &mails)
+	if len(mails.OobCodes) != 1 || mails.OobCodes[0].Email != "ann@example.org" ||
+		!strings.HasPrefix(mails.OobCodes[0].OobLink, run.URL+"/mail?") {
+		t.Errorf("the mails are %+v", mails.OobCodes)
+	}
+	// Pages of other sites must not read the links.
+	req, err := http.NewRequest(http.MethodGet, run.URL+config.LocalMails, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Origin", "https://elsewhere.example")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if got := resp.Header.Get("Access-Control-Allow-Origin"); got != "" {
+		t.Errorf("another site may read the mails: %q", got)
+	}
+	if err := run.interrupt(t); err != nil {
+		t.Error(err)
+	}
+}
+
+// getJSON decodes the answer to a GET request into v.
+func getJSON(t *testing.T, url string, v any) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s is answered %d", url, resp.StatusCode)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func post(t *testing.T, url, body string, want int) {
+	t.Helper()
+	resp, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != want {
+		t.Fatalf("POST %s is answered %d, want %d", url, resp.StatusCode, want)
+	}
+}
+
 func TestAPortThatIsInUse(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -169,14 +169,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		pushService = stub
 	}
 	st, err := stack.Start(ctx, stack.Options{
-		PushService: pushService,
-		Listener:    listener, Client: os.DirFS(s.client), Data: s.data, Instances: s.instances,
+		PushService: pushService, ShowMails: true,
+		Listener: listener, Client: os.DirFS(s.client), Data: s.data, Instances: s.instances,
 		Emulators: s.emulators, Redis: s.redis, Firestore: s.firestore, PubSub: s.pubsub, Auth: s.auth,
 		Log: logging.New(stderr, logging.Options{Level: level}),
 		Mail: func(m authstub.Mail) {
-			what := "Set a new password for"
-			if m.Type != authstub.PasswordReset {
-				what = "Confirm the address"
+			what := "Confirm the address"
+			switch m.Type {
+			case authstub.PasswordReset:
+				what = "Set a new password for"
+			case authstub.RecoverEmail:
+				what = "Undo the change of the address"
 			}
 			fmt.Fprintf(stderr, "%s %s at %s\n", what, m.To, m.Link)
 		},

@@ -93,11 +93,13 @@ func TestRest(t *testing.T) {
 			"--project=acme-chat\n"},
 		"token expired": {[]answer{{401, "{}"}}, 1, "Run the same terraform apply again"},
 		"bad request":   {[]answer{{400, "Invalid value at passwordPolicyConfig"}}, 1, "Invalid value"},
+		"accepted":      {[]answer{{400, `{"message":"NOT_ALLOWED_HERE"}`}}, 0, "Google refuses this setting"},
+		"not a refusal": {[]answer{{403, `{"message":"NOT_ALLOWED_HERE"}`}}, 1, "answered with 403"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGoogle(t, c.answers...)
 			const path = "/admin/v2/projects/acme-chat/config?updateMask=a,b"
-			out, code := script(t, "rest", "METHOD=PATCH", "URL="+g.URL+path, `BODY={"a":1}`)
+			out, code := script(t, "rest", "METHOD=PATCH", "URL="+g.URL+path, `BODY={"a":1}`, "ACCEPT=NOT_ALLOWED_HERE")
 			if code != c.code || !strings.Contains(out, c.want) {
 				t.Errorf("ended with %d, want %d: %s; want %q", code, c.code, out, c.want)
 			}

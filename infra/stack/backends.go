@@ -228,7 +228,8 @@ func (g storeGates) Gate(ctx context.Context, uid string) (gate.Gate, error) {
 	if err != nil {
 		return gate.Gate{}, err
 	}
-	out := gate.Gate{Exists: true, Disabled: !u.Active(), Blocked: u.Blocked, Push: u.Push, Privacy: u.Privacy}
+	out := gate.Gate{Exists: true, Disabled: !u.Active(), Blocked: u.Blocked, Push: u.Push, Privacy: u.Privacy,
+		Unverified: !u.EmailVerified}
 	if u.ValidAfter > 0 {
 		out.ValidAfter = u.ValidAfter.Time()
 	}

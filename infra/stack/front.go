@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
-	"github.com/phoenixchat/phoenixchat/realtime/server"
 )
 
 // front serves the address of the whole system and passes each request to the part that handles it. While Start is
@@ -28,7 +27,7 @@ type routes struct {
 	push      http.Handler
 	notify    http.Handler
 	instances []*Instance
-	config    []byte // the client configuration with which sockets are spread over all instances
+	config    []byte // the client configuration of this address
 }
 
 func newFront() *front {
@@ -36,7 +35,7 @@ func newFront() *front {
 }
 
 // open starts passing on requests.
-func (f *front) open(auth, push, notify http.Handler, instances []*Instance, c server.ClientConfig) error {
+func (f *front) open(auth, push, notify http.Handler, instances []*Instance, c frontConfig) error {
 	config, err := json.Marshal(c)
 	if err != nil {
 		return err
@@ -57,7 +56,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		to.push.ServeHTTP(w, r)
 	case strings.HasPrefix(path, f.notifyPath):
 		to.notify.ServeHTTP(w, r)
-	case path == "/config.json" && len(to.instances) > 1:
+	case path == "/config.json":
 		// An instance would answer with its own address. With the front's, sockets are spread over all instances.
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")

@@ -118,6 +118,24 @@ func (s *Stack) clientConfig(url string) server.ClientConfig {
 	}
 }
 
+// frontConfig is the configuration of a client that is opened at the address of the whole system.
+type frontConfig struct {
+	server.ClientConfig
+
+	// LocalMails is the path of the mails of the stand-in, from which the client opens links without a mailbox. It is not
+	// a field of server.ClientConfig, so no service on Google Cloud can send it.
+	LocalMails string `json:"local_mails,omitempty"`
+}
+
+func (s *Stack) frontConfig(listeners []net.Listener) frontConfig {
+	c := frontConfig{ClientConfig: s.clientConfig(s.URL)}
+	c.Origins = s.origins(listeners)
+	if s.options.ShowMails && s.options.Auth == "" {
+		c.LocalMails = authstub.MailsPath(s.Project)
+	}
+	return c
+}
+
 // startInstance starts instance number i (from 0), which serves l.
 func (s *Stack) startInstance(i int, l net.Listener, d instanceDeps) (*Instance, error) {
 	in := &Instance{

@@ -72,6 +72,10 @@ type Options struct {
 	// inbox.Generous.
 	Limits inbox.Limits
 
+	// ShowMails names the list of the stand-in's mails in config.json, so that the client can open them. It has no effect
+	// with Auth.
+	ShowMails bool
+
 	Log  *slog.Logger        // nil is slog.Default
 	Mail func(authstub.Mail) // called with each password reset; nil logs its link
 
@@ -211,7 +215,7 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 		}
 		s.Instances = append(s.Instances, in)
 	}
-	return s, front.open(d.auth, save, notifier, s.Instances, s.clientConfig(s.URL))
+	return s, front.open(d.auth, save, notifier, s.Instances, s.frontConfig(listeners))
 }
 
 // Publish publishes data for persist, as a realtime instance does. If it returns nil with the embedded store, the

@@ -276,6 +276,24 @@ func TestSeveralInstancesShareOneRedis(t *testing.T) {
 	exchange(t, s, signIn(t, s, "ann@example.org", "warm embers at night", s.URL), bob, "after the deploy")
 }
 
+// A person who can open the links of mails owns every account, so config.json names them only where a stack was asked
+// to. The configuration of an instance, the program that runs on Google Cloud, never does.
+func TestOnlyTheFrontShowsMails(t *testing.T) {
+	for _, show := range []bool{false, true} {
+		s := start(t, Options{ShowMails: show, Instances: 2})
+		got := call(t, http.MethodGet, s.URL+"/config.json", "", nil, http.StatusOK)["local_mails"]
+		if path, _ := got.(string); (path != "") != show {
+			t.Errorf("with ShowMails %v, config.json has %v", show, got)
+		} else if show {
+			call(t, http.MethodGet, s.URL+path, "", nil, http.StatusOK)
+		}
+		c := call(t, http.MethodGet, s.Instances[0].URL+"/config.json", "", nil, http.StatusOK)
+		if _, ok := c["local_mails"]; ok {
+			t.Errorf("an instance's config.json has %v", c)
+		}
+	}
+}
+
 func TestChangesReachOpenSocketsOnEveryInstance(t *testing.T) {
 	s := start(t, Options{Instances: 2})
 	ann := signUp(t, s, "ann", s.Instances[0].URL)
@@ -411,7 +429,7 @@ func TestResetLinksAreMailed(t *testing.T) {
 	if err := s.Accounts.SendPasswordReset(t.Context(), ann.uid); err != nil {
 		t.Fatal(err)
 	}
-	if m := <-mails; m.To != "ann@example.org" || !strings.HasPrefix(m.Link, s.URL+"/reset?") {
+	if m := <-mails; m.To != "ann@example.org" || !strings.HasPrefix(m.Link, s.URL+"/mail?") {
 		t.Errorf("mail %+v", m)
 	}
 }

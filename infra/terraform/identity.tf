@@ -35,7 +35,7 @@ resource "google_identity_platform_config" "this" {
     }
   }
 
-  # Hosts that links in password reset mails may return to.
+  # Hosts that links in mails may lead and return to.
   authorized_domains = distinct([local.hosted_host, local.run_host, local.auth_domain])
 
   depends_on = [time_sleep.apis]
@@ -66,6 +66,27 @@ module "identity_extras" {
   project = var.project
   token   = ephemeral.google_client_config.this.access_token
   after   = google_identity_platform_config.this.id
+}
+
+# Links in mails lead to the client's page, which applies their codes. Google refuses this setting in some projects, in
+# which the links lead to Google's own page (infra/RUNBOOK.md, "Mails to users"); everything else works there, too.
+locals {
+  identity_mail = { notification = { sendEmail = { callbackUri = "${local.hosted_url}/mail" } } }
+}
+
+module "identity_mail" {
+  source = "./modules/call"
+
+  method  = "PATCH"
+  url     = "https://identitytoolkit.googleapis.com/admin/v2/projects/${var.project}/config?updateMask=notification.sendEmail.callbackUri"
+  body    = jsonencode(local.identity_mail)
+  project = var.project
+  token   = ephemeral.google_client_config.this.access_token
+  after   = google_identity_platform_config.this.id
+  accept  = "EMAIL_TEMPLATE_UPDATE_NOT_ALLOWED"
+
+  # Both calls change the same object.
+  depends_on = [module.identity_extras]
 }
 
 # The name of a deleted key stays reserved for 30 days, so a new key needs a new name. To rotate the key, replace this

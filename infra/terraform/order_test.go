@@ -44,6 +44,8 @@ var creationOrder = []struct{ first, then, reason string }{
 	{"time_sleep.metrics", "google_monitoring_slo.this", "an objective needs its metrics"},
 	{"google_identity_platform_config.this", "module.identity_extras.terraform_data.this",
 		"the call changes what Identity Platform has"},
+	{"module.identity_extras.terraform_data.this", "module.identity_mail.terraform_data.this",
+		"one of two changes of the same object at once may be lost"},
 }
 
 // dependencies returns what each resource needs, directly or not, by address without an index.

@@ -76,6 +76,8 @@ locals {
     STRANGER_BYTES       = tostring(var.stranger_bytes)
     NEW_PEOPLE_PER_DAY   = tostring(var.new_people_per_day)
 
+    NEW_PEOPLE_UNVERIFIED = tostring(var.new_people_unverified)
+
     # Clients move before Cloud Run ends their sockets, and not all at the same time.
     SOCKET_AGE_MIN = "${local.request_minutes - 15}m"
     SOCKET_AGE_MAX = "${local.request_minutes - 5}m"

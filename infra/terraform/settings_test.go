@@ -1,6 +1,7 @@
 package terraform
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -235,6 +236,30 @@ func TestPasswordPolicy(t *testing.T) {
 	m := regexp.MustCompile(`min_password_length += (\d+)`).FindSubmatch(text)
 	if m == nil || string(m[1]) != strconv.Itoa(password.Min) {
 		t.Errorf("identity.tf sets %q, but sign-up requires %d", m, password.Min)
+	}
+}
+
+// TestMailLinks checks that links in Google's mails lead to the page to which those of the stand-in lead, that the call
+// changes nothing else, and that an apply continues in a project in which Google refuses the setting.
+func TestMailLinks(t *testing.T) {
+	text, err := os.ReadFile("identity.tf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes, err := os.ReadFile("../authstub/codes.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := regexp.MustCompile(`callbackUri = "\$\{local\.hosted_url\}(/\w+)"`).FindSubmatch(text)
+	if page == nil || !bytes.Contains(codes, append([]byte(`+host+"`), append(page[1], '?')...)) {
+		t.Errorf("Google's links lead to the page %q, and those of the stand-in to another one", page)
+	}
+	for _, want := range []string{
+		`?updateMask=notification.sendEmail.callbackUri"`, `"EMAIL_TEMPLATE_UPDATE_NOT_ALLOWED"`,
+	} {
+		if !bytes.Contains(text, []byte(want)) {
+			t.Errorf("identity.tf does not have %s", want)
+		}
 	}
 }
 

@@ -273,6 +273,18 @@ variable "new_people_per_day" {
   }
 }
 
+variable "new_people_unverified" {
+  description = "The same for a person who has not confirmed the address of the account. At most new_people_per_day applies."
+  type        = number
+  default     = 3
+  nullable    = false
+
+  validation {
+    condition     = var.new_people_unverified >= 1 && var.new_people_unverified <= 10000 && floor(var.new_people_unverified) == var.new_people_unverified
+    error_message = "The number of people must be a whole number from 1 to 10,000."
+  }
+}
+
 variable "log_level" {
   description = "Minimum level of the log messages of realtime and the functions: debug, info, warn or error."
   type        = string

@@ -37,6 +37,7 @@ type Gate struct {
 	SignedOut  []time.Time // those of the ended sign-ins whose device was signed out on purpose
 	Blocked    []string    // uids that may not write to the user
 	Push       bool        // a device of the user is registered for push
+	Unverified bool        // the user has not proved that the account's address is theirs
 
 	LimitedUntil time.Time // until then, the user may not write to new people; zero: they may
 	Privacy      chat.Privacy
@@ -66,7 +67,8 @@ func (g Gate) equal(o Gate) bool {
 	return g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter.Equal(o.ValidAfter) &&
 		slices.EqualFunc(g.Ended, o.Ended, time.Time.Equal) &&
 		slices.EqualFunc(g.SignedOut, o.SignedOut, time.Time.Equal) && slices.Equal(g.Blocked, o.Blocked) &&
-		g.Push == o.Push && g.LimitedUntil.Equal(o.LimitedUntil) && g.Privacy == o.Privacy
+		g.Push == o.Push && g.LimitedUntil.Equal(o.LimitedUntil) && g.Privacy == o.Privacy &&
+		g.Unverified == o.Unverified
 }
 
 // Source reads gates from the users' documents.
@@ -214,9 +216,9 @@ func (g *Gates) Changes() int {
 }
 
 // Keep decodes the fields of gate:{uid} that a script has read (exists, disabled, valid_after, ended, blocked,
-// signed_out, push, limited_until, privacy), and keeps the gate like one that Get has read. changes is what Changes
-// returned before the script ran. The error says that another program has written the key; Get then returns the right
-// gate.
+// signed_out, push, limited_until, privacy, unverified), and keeps the gate like one that Get has read. changes is what
+// Changes returned before the script ran. The error says that another program has written the key; Get then returns the
+// right gate.
 func (g *Gates) Keep(uid string, values []any, changes int) (Gate, error) {
 	gate, err := decode(values)
 	if err != nil {
@@ -328,7 +330,7 @@ func (g *Gates) Changed(ctx context.Context, uid string, gate Gate) error {
 
 // fields are the fields of gate:{uid}.
 var fields = []string{"exists", "disabled", "valid_after", "ended", "blocked", "signed_out", "push", "limited_until",
-	"privacy"}
+	"privacy", "unverified"}
 
 var errMissing = errors.New("gate: not in redis")
 
@@ -340,7 +342,8 @@ func encode(g Gate) []any {
 		blocked = []string{}
 	}
 	return []any{flag[g.Exists], flag[g.Disabled], micros(g.ValidAfter), list(seconds(g.Ended)), list(blocked),
-		list(seconds(g.SignedOut)), flag[g.Push], micros(g.LimitedUntil), encodePrivacy(g.Privacy)}
+		list(seconds(g.SignedOut)), flag[g.Push], micros(g.LimitedUntil), encodePrivacy(g.Privacy),
+		flag[g.Unverified]}
 }
 
 // micros returns t in microseconds, or 0.
@@ -395,12 +398,13 @@ func decode(values []any) (Gate, error) {
 	if values[0] == nil {
 		return Gate{}, errMissing
 	}
-	var s [9]string
+	var s [10]string
 	for i, v := range values {
 		s[i], _ = v.(string)
 	}
-	// signed_out, push, limited_until and privacy are missing in a gate that an older version has written.
-	g := Gate{Exists: s[0] == "1", Disabled: s[1] == "1", Push: s[6] == "1", Privacy: ParsePrivacy(s[8])}
+	// signed_out and the fields after it are missing in a gate that an older version has written.
+	g := Gate{Exists: s[0] == "1", Disabled: s[1] == "1", Push: s[6] == "1", Privacy: ParsePrivacy(s[8]),
+		Unverified: s[9] == "1"}
 	var err error
 	if g.ValidAfter, err = timeOf(s[2]); err != nil {
 		return Gate{}, fmt.Errorf("decode gate: valid_after: %w", err)

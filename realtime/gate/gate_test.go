@@ -101,7 +101,7 @@ func TestGateIsFilledOnceAndThenReadFromRedis(t *testing.T) {
 	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
 		want := gate.Gate{Exists: true, Disabled: true, ValidAfter: since, Blocked: []string{"eve", "mal"},
 			Ended:   []time.Time{since.Add(time.Hour), since.Add(2 * time.Hour)},
-			Privacy: chat.Privacy{LastSeen: chat.Nobody, NoReceipts: true, OnlyKnown: true}}
+			Privacy: chat.Privacy{LastSeen: chat.Nobody, NoReceipts: true, OnlyKnown: true}, Unverified: true}
 		source := &fakeSource{gates: map[string]gate.Gate{"ann": want}}
 		first, second := start(t, b, source, gate.Options{}), start(t, b, source, gate.Options{})
 		for _, i := range []*instance{first, first, second} {

@@ -75,11 +75,13 @@ type RemoteKeys struct {
 
 var _ KeySource = (*RemoteKeys)(nil)
 
-// NewRemoteKeys returns the keys that are published at url. It does not fetch them yet. A nil client means
-// http.DefaultClient; a nil now means time.Now.
+// NewRemoteKeys returns the keys that are published at url. It does not fetch them yet. A nil client means one
+// that follows no redirect, so that the keys come from url and nowhere else; a nil now means time.Now.
 func NewRemoteKeys(url string, client *http.Client, now func() time.Time) *RemoteKeys {
 	if client == nil {
-		client = http.DefaultClient
+		client = &http.Client{
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		}
 	}
 	if now == nil {
 		now = time.Now

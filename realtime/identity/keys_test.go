@@ -14,6 +14,7 @@ import (
 	"io"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -209,6 +210,20 @@ func TestCanceledCallerDoesNotEndTheFetch(t *testing.T) {
 		wantKey(t, keys, "k1", ourKey())
 		wantFetches(t, s, 1)
 	})
+}
+
+// Keys that another server publishes are not ours, although ours refers to it.
+func TestRedirectsToOtherKeysAreNotFollowed(t *testing.T) {
+	reached := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	defer other.Close()
+	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusFound))
+	defer srv.Close()
+	_, err := identity.NewRemoteKeys(srv.URL, nil, nil).Key(t.Context(), "k1")
+	if !errors.Is(err, problem.ErrUnavailable) || reached {
+		t.Errorf("%v, the other server was reached: %v", err, reached)
+	}
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections() // for the leak check
 }
 
 func TestInvalidKeySetsAreRefused(t *testing.T) {

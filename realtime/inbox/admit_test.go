@@ -32,7 +32,8 @@ func TestAttachAdmitsAsTheGateDoes(t *testing.T) {
 		seen := map[bool]int{}
 		for i := range 40 {
 			g := gate.Gate{Exists: r.IntN(6) > 0, Disabled: r.IntN(6) == 0, Blocked: []string{"cat"},
-				Push: r.IntN(2) == 0, Privacy: chat.Privacy{LastSeen: chat.Audience(r.IntN(3)), NoReceipts: r.IntN(2) == 0,
+				Push: r.IntN(2) == 0, Unverified: r.IntN(2) == 0,
+				Privacy: chat.Privacy{LastSeen: chat.Audience(r.IntN(3)), NoReceipts: r.IntN(2) == 0,
 					OnlyKnown: r.IntN(2) == 0}}
 			if r.IntN(2) == 0 {
 				g.LimitedUntil = second()
@@ -58,7 +59,8 @@ func TestAttachAdmitsAsTheGateDoes(t *testing.T) {
 			kept, err := gates.Keep("ben", a.Gate, gates.Changes())
 			if err != nil || kept.Exists != g.Exists || kept.Disabled != g.Disabled || !kept.ValidAfter.Equal(g.ValidAfter) ||
 				!slices.EqualFunc(kept.Ended, g.Ended, time.Time.Equal) || !slices.Equal(kept.Blocked, g.Blocked) ||
-				kept.Push != g.Push || !kept.LimitedUntil.Equal(g.LimitedUntil) || kept.Privacy != g.Privacy {
+				kept.Push != g.Push || !kept.LimitedUntil.Equal(g.LimitedUntil) || kept.Privacy != g.Privacy ||
+				kept.Unverified != g.Unverified {
 				t.Errorf("the script returned the gate %+v, %v; want %+v", kept, err, g)
 			}
 			seen[a.Admitted]++

@@ -19,17 +19,38 @@ func (boxes *Inboxes) EnqueueFrom(ctx context.Context, m chat.Message, device st
 	return boxes.EnqueueItem(ctx, OfMessage(m), device)
 }
 
-// EnqueueToKnown is EnqueueItem for a sender who may not write to new people. If the sender and the recipient have not
-// written to each other, the error is ErrContactsForbidden. It takes as many round trips as EnqueueItem.
-func (boxes *Inboxes) EnqueueToKnown(ctx context.Context, i Item, device string) (chat.Micros, error) {
-	return boxes.enqueueItem(ctx, i, device, true)
+// Standing says to how many new people a sender may write.
+type Standing int
+
+// Standings.
+const (
+	Verified   Standing = iota // Limits.NewPeople a day
+	Unverified                 // Limits.NewPeopleUnverified a day: the sender's address is not confirmed
+	Confined                   // none: an admin has forbidden new contacts
+)
+
+// newPeople returns the number of new people a day to whom a sender may write.
+func (l Limits) newPeople(s Standing) int {
+	switch s {
+	case Confined:
+		return 0
+	case Unverified:
+		return l.NewPeopleUnverified
+	}
+	return l.NewPeople
 }
 
-// EnqueueItem puts a message or a change into its recipient's inbox, where it stays until a device of the recipient has
-// acknowledged it. Then, if a device of the sender other than the given one has attached lately, it puts a "sent" or
-// "changed" event into the sender's own inbox. It takes one round trip, or one more on a cluster or with the event, and
-// another one for a recipient to whom the sender has not written through this instance lately. The item must have
-// passed CheckSend. EnqueueItem sets its AcceptedAt and returns it.
+// EnqueueAs is EnqueueItem for a sender of any standing. If the sender is Confined, and the sender and the recipient
+// have not written to each other, the error is ErrContactsForbidden. It takes as many round trips as EnqueueItem.
+func (boxes *Inboxes) EnqueueAs(ctx context.Context, s Standing, i Item, device string) (chat.Micros, error) {
+	return boxes.enqueueItem(ctx, i, device, s)
+}
+
+// EnqueueItem, for a sender who is Verified, puts a message or a change into its recipient's inbox, where it stays
+// until a device of the recipient has acknowledged it. Then, if a device of the sender other than the given one has
+// attached lately, it puts a "sent" or "changed" event into the sender's own inbox. It takes one round trip, or one
+// more on a cluster or with the event, and another one for a recipient to whom the sender has not written through this
+// instance lately. The item must have passed CheckSend. EnqueueItem sets its AcceptedAt and returns it.
 //
 // As long as an item waits, a repeated send with the same content gets the first answer again, whatever limits are
 // reached (except SendsPerMinute), and one with other content gets ErrIDReused. Other errors are ErrRecipientUnknown,
@@ -43,10 +64,10 @@ func (boxes *Inboxes) EnqueueToKnown(ctx context.Context, i Item, device string)
 //
 // With Options.ReplicaWait, EnqueueItem returns without an error only after a replica has the item too.
 func (boxes *Inboxes) EnqueueItem(ctx context.Context, i Item, device string) (chat.Micros, error) {
-	return boxes.enqueueItem(ctx, i, device, false)
+	return boxes.enqueueItem(ctx, i, device, Verified)
 }
 
-func (boxes *Inboxes) enqueueItem(ctx context.Context, i Item, device string, onlyKnown bool) (chat.Micros, error) {
+func (boxes *Inboxes) enqueueItem(ctx context.Context, i Item, device string, as Standing) (chat.Micros, error) {
 	began := time.Now()
 	i = i.accepted(chat.MicrosOf(boxes.opts.Now()))
 	event, echo, err := i.marshal()
@@ -61,7 +82,7 @@ func (boxes *Inboxes) enqueueItem(ctx context.Context, i Item, device string, on
 	accepted, queued := boxes.senders.queuedAt(i)
 	alone := false
 	if !queued {
-		held, done, err := boxes.checkSender(ctx, s, i, len(event), onlyKnown)
+		held, done, err := boxes.checkSender(ctx, s, i, len(event), as)
 		if err != nil {
 			return 0, err
 		}

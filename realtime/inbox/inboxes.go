@@ -86,6 +86,8 @@ type Limits struct {
 	// NewPeople is the number of people to whom one sender may write on a UTC day for the first time, not counting those
 	// who have written to the sender before: 20; ErrTooManyNewPeople.
 	NewPeople int
+	// NewPeopleUnverified is NewPeople of a sender whose address is not confirmed: 3, and at most NewPeople.
+	NewPeopleUnverified int
 }
 
 // WithDefaults returns l with every unset limit replaced by its default.
@@ -95,13 +97,14 @@ func (l Limits) WithDefaults() Limits {
 	l.StrangerMessages, l.StrangerBytes = cmp.Or(l.StrangerMessages, 5), cmp.Or(l.StrangerBytes, 64<<10)
 	l.SenderMessages, l.SenderBytes = cmp.Or(l.SenderMessages, 10_000), cmp.Or(l.SenderBytes, 4<<20)
 	l.SendsPerMinute, l.NewPeople = cmp.Or(l.SendsPerMinute, 450), cmp.Or(l.NewPeople, 20)
+	l.NewPeopleUnverified = min(cmp.Or(l.NewPeopleUnverified, 3), l.NewPeople)
 	return l
 }
 
 // Generous returns limits that no test reaches by accident. It is for tests and measurements that are not about limits.
 func Generous() Limits {
 	const n = 1 << 40
-	return Limits{n, n, n, n, n, n, n, n, n, n}
+	return Limits{n, n, n, n, n, n, n, n, n, n, n}
 }
 
 // Gates fills gate:{uid} in Redis if it is missing. gate.Gates implements it.

@@ -12,14 +12,10 @@ import (
 )
 
 // roomForNewPerson reports whether from may write to to: they have written to each other, or the limit of new people
-// is not reached. With onlyKnown, this limit is 0. It changes nothing. Before it refuses, it asks the archive.
-func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string, onlyKnown bool) (bool, error) {
-	limit := boxes.opts.Limits.NewPeople
-	if onlyKnown {
-		limit = 0
-	}
+// of from's standing is not reached. It changes nothing. Before it refuses, it asks the archive.
+func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string, as Standing) (bool, error) {
 	v, err := boxes.runScript(ctx, script.Call{Script: boxes.scripts.reach, Keys: []string{peersKey(from), reachKey(from)},
-		Args: []any{to, limit}})
+		Args: []any{to, boxes.opts.Limits.newPeople(as)}})
 	if err != nil {
 		return false, err
 	}
@@ -27,7 +23,7 @@ func (boxes *Inboxes) roomForNewPerson(ctx context.Context, from, to string, onl
 		return true, nil
 	}
 	wrote, answered, err := boxes.askArchive(ctx, from, from, to)
-	if err != nil && onlyKnown { // the refusal would be final
+	if err != nil && as == Confined { // the refusal would be final
 		return false, err
 	}
 	if err != nil { // the limit is reached as far as anyone can tell, and the client will try again

@@ -154,11 +154,11 @@ func (u *sender) mayAsk() bool {
 }
 
 // checkSender checks the limits of a sender over all recipients. held is the refusal of a message that does not wait
-// yet. With onlyKnown, the sender may not write to new people. The caller must call done after the message was accepted
+// yet. as limits the new people to whom the sender may write. The caller must call done after the message was accepted
 // or refused. It takes a round trip if this instance does not know that the sender has written to the recipient, and
 // otherwise only before a refusal.
 func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, i Item,
-	size int, onlyKnown bool) (held error, done func(), err error) {
+	size int, as Standing) (held error, done func(), err error) {
 	full, err := boxes.outboxFull(ctx, s, i.From(), size)
 	if err != nil {
 		return nil, nil, err
@@ -176,12 +176,12 @@ func (boxes *Inboxes) checkSender(ctx context.Context, s *sender, i Item,
 		return nil, nil, problem.ErrUnavailable.WithCause(ctx.Err())
 	}
 	done = func() { <-s.first }
-	room, err := boxes.roomForNewPerson(ctx, i.From(), i.To(), onlyKnown)
+	room, err := boxes.roomForNewPerson(ctx, i.From(), i.To(), as)
 	switch {
 	case err != nil:
 		done()
 		return nil, nil, err
-	case !room && onlyKnown:
+	case !room && as == Confined:
 		boxes.counters.Forbidden.Add(1)
 		return ErrContactsForbidden, done, nil
 	case !room:

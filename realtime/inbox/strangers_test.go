@@ -257,6 +257,37 @@ func TestPeersAreBounded(t *testing.T) {
 	})
 }
 
+// A sender whose address is not confirmed reaches fewer new people a day. They count toward the larger limit, too.
+// Answers are not limited.
+func TestUnverifiedSenders(t *testing.T) {
+	redistest.Each(t, func(t *testing.T, b *redistest.Redis) {
+		s := open(t, b, inbox.Options{Limits: inbox.Limits{NewPeople: 4, NewPeopleUnverified: 2}})
+		n := 0
+		reach := func(as inbox.Standing) int {
+			t.Helper()
+			for before := n; ; n++ {
+				_, err := s.EnqueueAs(t.Context(), as, inbox.OfMessage(message("ann", fmt.Sprint("new", n), "hello")), "")
+				if errors.Is(err, inbox.ErrTooManyNewPeople) {
+					return n - before
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		same(t, "reached before the address is confirmed", reach(inbox.Unverified), 2)
+		s.send(t, "ben", "ann", "hello")
+		answer := inbox.OfMessage(message("ann", "ben", "an answer"))
+		if _, err := s.EnqueueAs(t.Context(), inbox.Unverified, answer, ""); err != nil {
+			t.Errorf("an answer: %v", err)
+		}
+		same(t, "reached afterwards", reach(inbox.Verified), 2)
+		same(t, "reached when it is not confirmed again", reach(inbox.Unverified), 0)
+	})
+	same(t, "the default", inbox.Limits{}.WithDefaults().NewPeopleUnverified, 3)
+	same(t, "with a smaller limit of all", inbox.Limits{NewPeople: 1}.WithDefaults().NewPeopleUnverified, 1)
+}
+
 // A sender who may not write to new people can write to those with whom they have exchanged a message, also after Redis
 // was wiped. If nobody knows that, the refusal is not final.
 func TestOnlyKnownPeople(t *testing.T) {
@@ -265,7 +296,7 @@ func TestOnlyKnownPeople(t *testing.T) {
 		o := inbox.Options{Archive: saved}.WithTuning(inbox.Tuning{Ask: 1})
 		s := open(t, b, o)
 		known := func(to string) error {
-			_, err := s.EnqueueToKnown(t.Context(), inbox.OfMessage(message("ann", to, "hello")), "")
+			_, err := s.EnqueueAs(t.Context(), inbox.Confined, inbox.OfMessage(message("ann", to, "hello")), "")
 			return err
 		}
 		if err := known("ben"); !errors.Is(err, inbox.ErrContactsForbidden) {
@@ -276,7 +307,7 @@ func TestOnlyKnownPeople(t *testing.T) {
 		}
 		waits := s.send(t, "ann", "ben", "before it was forbidden")
 		waits.AcceptedAt = 0
-		if _, err := s.EnqueueToKnown(t.Context(), inbox.OfMessage(waits), ""); err != nil {
+		if _, err := s.EnqueueAs(t.Context(), inbox.Confined, inbox.OfMessage(waits), ""); err != nil {
 			t.Errorf("a message that waits already: %v", err)
 		}
 		s.send(t, "cat", "ann", "hello")

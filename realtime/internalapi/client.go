@@ -44,12 +44,16 @@ var _ API = (*Client)(nil)
 // NewClient returns a Client. It makes no call.
 func NewClient(o ClientOptions) *Client {
 	c := &Client{url: strings.TrimSuffix(o.URL, "/"), audience: o.Audience, tokens: o.Tokens,
-		http: &http.Client{Timeout: callTimeout}}
+		http: &http.Client{Timeout: callTimeout, CheckRedirect: noRedirect}}
 	if c.audience == "" {
 		c.audience = c.url
 	}
 	return c
 }
+
+// noRedirect makes a redirect an answer that is not 2xx. No internal route has one, so it comes from something else,
+// which must not get the caller's token and data.
+func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // GateChanged implements API.
 func (c *Client) GateChanged(ctx context.Context, g Gate) error {

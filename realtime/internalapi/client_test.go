@@ -86,6 +86,21 @@ func TestUnknownRequest(t *testing.T) {
 	}
 }
 
+// A redirect is an error, and nothing is sent to its target.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	reached := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	t.Cleanup(other.Close)
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect} {
+		srv := httptest.NewServer(http.RedirectHandler(other.URL, status))
+		t.Cleanup(srv.Close)
+		c := internalapi.NewClient(internalapi.ClientOptions{URL: srv.URL, Tokens: tokens{}})
+		if err := c.Gone(t.Context(), "ada"); !errors.Is(err, problem.ErrUnavailable) || reached {
+			t.Errorf("%d: %v, the target was reached: %v", status, err, reached)
+		}
+	}
+}
+
 func TestClient(t *testing.T) {
 	type seen struct {
 		method, path, auth string
@@ -113,7 +128,7 @@ func TestClient(t *testing.T) {
 	ctx := t.Context()
 	g := internalapi.Gate{UID: "ada", Exists: true, Disabled: true, ValidAfter: 5,
 		Ended: []chat.Micros{7}, SignedOut: []chat.Micros{7}, Blocked: []string{"eve"}, Push: true,
-		LimitedUntil: 9, Privacy: chat.Privacy{OnlyKnown: true}}
+		LimitedUntil: 9, Privacy: chat.Privacy{OnlyKnown: true}, Unverified: true}
 	if err := c.GateChanged(ctx, g); err != nil {
 		t.Error(err)
 	}
@@ -141,7 +156,7 @@ func TestClient(t *testing.T) {
 		{"POST", "/internal/gate", auth, map[string]any{"uid": "ada", "exists": true, "disabled": true,
 			"valid_after": 5.0, "ended": []any{7.0}, "signed_out": []any{7.0}, "blocked": []any{"eve"}, "push": true,
 			"limited_until": 9.0, "privacy": map[string]any{"last_seen": "everyone", "read_receipts": true,
-				"writers": "known", "findable": "everyone"}}},
+				"writers": "known", "findable": "everyone"}, "unverified": true}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada"}},
 		{"POST", "/internal/profile", auth, map[string]any{"uid": "ada", "own": true}},
 		{"POST", "/internal/gone", auth, map[string]any{"uid": "ada"}},

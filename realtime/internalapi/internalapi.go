@@ -60,13 +60,17 @@ type Gate struct {
 	LimitedUntil chat.Micros `json:"limited_until,omitempty"`
 
 	Privacy chat.Privacy `json:"privacy,omitzero"`
+
+	// Unverified: the user has not proved that the account's address is theirs.
+	Unverified bool `json:"unverified,omitempty"`
 }
 
 // Equal reports whether g and o are the same gate.
 func (g Gate) Equal(o Gate) bool {
 	return g.UID == o.UID && g.Exists == o.Exists && g.Disabled == o.Disabled && g.ValidAfter == o.ValidAfter &&
 		slices.Equal(g.Ended, o.Ended) && slices.Equal(g.SignedOut, o.SignedOut) && slices.Equal(g.Blocked, o.Blocked) &&
-		g.Push == o.Push && g.LimitedUntil == o.LimitedUntil && g.Privacy == o.Privacy
+		g.Push == o.Push && g.LimitedUntil == o.LimitedUntil && g.Privacy == o.Privacy &&
+		g.Unverified == o.Unverified
 }
 
 // Check reports a uid that is not valid.

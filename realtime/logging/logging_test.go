@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http/httptest"
 	"strings"
@@ -70,6 +71,27 @@ func TestSecretsAndBodiesAreNotLogged(t *testing.T) {
 		log.With("id_token", "sesame-5").Info("y")
 		if strings.Contains(out.String(), "sesame") {
 			t.Errorf("JSON %v: a secret was logged: %s", json, out.String())
+		}
+	}
+}
+
+// A value from outside can neither begin another log record nor change the severity of its own.
+func TestLineBreaksStayInTheirRecord(t *testing.T) {
+	const hostile = "x\r\n{\"severity\":\"ERROR\"}\u2028\x1b[31m\",\"uid\":\"root"
+	for _, isJSON := range []bool{true, false} {
+		var out bytes.Buffer
+		log := logging.New(&out, logging.Options{JSON: isJSON})
+		log.Info("request refused", "path", hostile, "error", errors.New(hostile), hostile, "key")
+		if lines := strings.Count(out.String(), "\n"); lines != 1 || strings.ContainsAny(out.String(), "\r\x1b") {
+			t.Errorf("JSON %v: %d lines: %q", isJSON, lines, out.String())
+		}
+		if !isJSON {
+			continue
+		}
+		var got map[string]any
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil || got["severity"] != "INFO" || got["path"] != hostile ||
+			got["uid"] != nil {
+			t.Errorf("%v in %s", err, out.String())
 		}
 	}
 }

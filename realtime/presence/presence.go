@@ -147,6 +147,11 @@ type local struct {
 	looking int // sockets at whose devices somebody looks
 }
 
+// sameLease reports whether the lease says the same of l and other.
+func (l local) sameLease(other local) bool {
+	return (l.sockets > 0) == (other.sockets > 0) && (l.looking > 0) == (other.looking > 0)
+}
+
 // Counters count what this instance did since it started.
 type Counters struct {
 	Joins    counter.Count // first sockets of a user on this instance
@@ -181,7 +186,7 @@ func (p *Presence) Join(ctx context.Context, uid string, looking bool) error {
 	if !first && !changed {
 		return nil
 	}
-	return p.renewNow(ctx, uid)
+	return p.updateLease(ctx, uid)
 }
 
 // SetLooking records that somebody looks at the device of a socket of uid which has joined, or does so no longer. Call
@@ -194,7 +199,7 @@ func (p *Presence) SetLooking(ctx context.Context, uid string, looking bool) err
 	if _, changed := p.count(uid, 0, true, n); !changed {
 		return nil
 	}
-	return p.renewNow(ctx, uid)
+	return p.updateLease(ctx, uid)
 }
 
 // count adds sockets of uid and, if looking is set, sockets that somebody looks at. It reports whether they are the
@@ -216,18 +221,16 @@ func (p *Presence) count(uid string, sockets int, looking bool, looks int) (firs
 	return was.sockets == 0 && now.sockets > 0, (was.looking > 0) != (now.looking > 0)
 }
 
-// renewNow acquires or renews the lease of uid. Concurrent calls may reach Redis in another order than that in which
-// they read whether somebody looks, so the call is repeated if that has changed meanwhile.
-func (p *Presence) renewNow(ctx context.Context, uid string) error {
+// updateLease makes the lease of uid say what this instance knows of its sockets: it acquires, renews or deletes the
+// lease. Concurrent calls may reach Redis in another order than that in which they began, so the call is repeated if
+// something has changed meanwhile.
+func (p *Presence) updateLease(ctx context.Context, uid string) error {
 	for {
-		call, sent := p.joinCall(uid)
-		if sent.sockets == 0 {
-			return nil // Leave deletes the lease
-		}
-		if err := p.runScripts(ctx, []script.Call{call}); err != nil {
+		sent := p.localOf(uid)
+		if err := p.runScripts(ctx, []script.Call{p.leaseCall(uid, sent)}); err != nil {
 			return err
 		}
-		if now := p.localOf(uid); (now.looking > 0) == (sent.looking > 0) {
+		if p.localOf(uid).sameLease(sent) {
 			return nil
 		}
 	}
@@ -239,34 +242,32 @@ func (p *Presence) localOf(uid string) local {
 	return p.local[uid]
 }
 
-// joinCall returns the call that acquires or renews the lease of uid, and what it says.
-func (p *Presence) joinCall(uid string) (script.Call, local) {
-	l := p.localOf(uid)
+// leaseCall returns the call after which the lease of uid says l.
+func (p *Presence) leaseCall(uid string, l local) script.Call {
+	if l.sockets == 0 {
+		return script.Call{Script: leaveScript, Keys: userKeys(uid),
+			Args: []any{p.instance, keepSeen.Milliseconds(), seenChannel(uid)}}
+	}
 	looking := "0"
 	if l.looking > 0 {
 		looking = "1"
 	}
 	return script.Call{Script: joinScript, Keys: userKeys(uid),
-		Args: []any{p.instance, p.opts.tuning.Expire.Milliseconds(), keepSeen.Milliseconds(), seenChannel(uid), looking}}, l
+		Args: []any{p.instance, p.opts.tuning.Expire.Milliseconds(), keepSeen.Milliseconds(), seenChannel(uid), looking}}
 }
 
 // Leave removes a socket of uid; looking says whether somebody looked at its device. The last one costs a round trip.
 // Call Leave once per Join, even if Join failed. An error may be ignored, because the lease expires.
 func (p *Presence) Leave(ctx context.Context, uid string, looking bool) error {
 	_, changed := p.count(uid, -1, looking, -1)
-	if p.localOf(uid).sockets > 0 {
-		if !changed {
-			return nil
-		}
-		return p.renewNow(ctx, uid)
+	last := p.localOf(uid).sockets == 0
+	if last {
+		p.counters.Leaves.Add(1)
 	}
-	p.counters.Leaves.Add(1)
-	err := p.runScripts(ctx, []script.Call{{Script: leaveScript, Keys: userKeys(uid),
-		Args: []any{p.instance, keepSeen.Milliseconds(), seenChannel(uid)}}})
-	if p.localOf(uid).sockets > 0 { // a concurrent Join may have reached Redis before this leave
-		return p.renewNow(ctx, uid)
+	if !last && !changed {
+		return nil
 	}
-	return err
+	return p.updateLease(ctx, uid)
 }
 
 // LooksElsewhere reports whether somebody looks at a device of uid that is connected to another instance.
@@ -345,13 +346,21 @@ func (p *Presence) renewOnce(ctx context.Context) {
 	for len(uids) > 0 && ctx.Err() == nil {
 		n := min(batch, len(uids))
 		var calls []script.Call
+		sent := map[string]local{}
 		for _, uid := range uids[:n] {
-			if call, l := p.joinCall(uid); l.sockets > 0 { // the user may have left since
-				calls = append(calls, call)
+			if l := p.localOf(uid); l.sockets > 0 { // the user may have left since
+				calls = append(calls, p.leaseCall(uid, l))
+				sent[uid] = l
 			}
 		}
 		uids = uids[n:]
-		if err := p.runScripts(ctx, calls); err != nil {
+		err := p.runScripts(ctx, calls)
+		for uid, l := range sent {
+			if err == nil && !p.localOf(uid).sameLease(l) { // a renewal may follow the end of a lease, and revive it
+				err = p.updateLease(ctx, uid)
+			}
+		}
+		if err != nil {
 			p.opts.Log.Warn("could not renew presence leases", "users", len(calls), "error", err)
 			continue
 		}

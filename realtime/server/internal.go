@@ -61,7 +61,7 @@ func (s *Server) gateChanged(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	g := gate.Gate{Exists: call.Exists, Disabled: call.Disabled, Blocked: call.Blocked, Push: call.Push,
-		Privacy: call.Privacy}
+		Privacy: call.Privacy, Unverified: call.Unverified}
 	if call.ValidAfter > 0 {
 		g.ValidAfter = call.ValidAfter.Time()
 	}

@@ -120,7 +120,7 @@ func isRoute(path string) bool {
 	case 0:
 		return true
 	case 1:
-		return slices.Contains([]string{"people", "settings", "admin", "signin", "signup", "reset"}, parts[0])
+		return slices.Contains([]string{"people", "settings", "admin", "signin", "signup", "reset", "mail"}, parts[0])
 	case 2:
 		return parts[0] == "c" || parts[0] == "admin"
 	}

@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -100,6 +102,7 @@ func TestRoutesOfTheClientGetThePage(t *testing.T) {
 	for _, path := range []string{
 		"/", "/index.html", "/c/ada", "/c/~uid0001", "/c/%C3%A9lo", "/people", "/settings", "/admin", "/admin/audit",
 		"/signin", "/signin?next=/c/ada", "/signup", "/reset", "/reset?oobCode=x",
+		"/mail?mode=verifyEmail&oobCode=x",
 	} {
 		r := get(t, srv, "http://chat.example.org"+path)
 		if b := body(t, r); r.StatusCode != 200 || !strings.Contains(b, "Phoenix") {
@@ -139,10 +142,39 @@ func TestUnknownPathsAreNotFound(t *testing.T) {
 			t.Errorf("%s: %s", tc.path, r.Header.Get("Content-Type"))
 		}
 	}
-	w := httptest.NewRecorder()
-	srv.ServeHTTP(w, httptest.NewRequest("POST", "http://chat.example.org/", strings.NewReader("x")))
-	if w.Code != 404 {
-		t.Errorf("POST /: %d", w.Code)
+	for _, method := range []string{"POST", "TRACE", "TRACK", "OPTIONS", "DELETE"} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, "http://chat.example.org/", strings.NewReader("x"))
+		r.Header.Set("Authorization", "Bearer sesame")
+		if srv.ServeHTTP(w, r); w.Code != 404 || strings.Contains(w.Body.String(), "sesame") {
+			t.Errorf("%s /: %d %s", method, w.Code, w.Body)
+		}
+	}
+}
+
+// A request whose length is ambiguous must not hide a second one that another server does not see.
+func TestAmbiguousLengthsHideNoRequest(t *testing.T) {
+	web := httptest.NewServer(pagesServer(t, nil))
+	defer web.Close()
+	const hidden = "GET /config.json HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, head := range map[string]string{
+		"two lengths":              "Content-Length: 5\r\nContent-Length: 0\r\n",
+		"a length with a sign":     "Content-Length: +5\r\n",
+		"an unknown coding":        "Transfer-Encoding: xchunked\r\n",
+		"a coding after chunked":   "Transfer-Encoding: chunked, identity\r\n",
+		"a blank before the colon": "Transfer-Encoding : chunked\r\n",
+	} {
+		conn, err := net.Dial("tcp", web.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\n"+head+"\r\n0\r\n\r\n"+hidden)
+		answer, _ := io.ReadAll(conn) // ends with the connection
+		conn.Close()
+		if n := bytes.Count(answer, []byte("HTTP/1.1 ")); n != 1 || bytes.Contains(answer, []byte(" 200 ")) {
+			t.Errorf("%s: %d answers: %s", name, n, answer)
+		}
 	}
 }
 
@@ -322,6 +354,7 @@ func TestSecurityHeaders(t *testing.T) {
 		csp := h.Get("Content-Security-Policy")
 		for _, want := range []string{
 			"default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'", "base-uri 'none'",
+			"object-src 'none'", "form-action 'self'",
 			"connect-src 'self' https://api.example.org https://identitytoolkit.googleapis.com " +
 				"https://securetoken.googleapis.com wss://chat.example.org;",
 		} {
@@ -334,7 +367,7 @@ func TestSecurityHeaders(t *testing.T) {
 		}
 		for name, want := range map[string]string{
 			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin",
-			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000",
+			"Cross-Origin-Opener-Policy": "same-origin", "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
 		} {
 			if h.Get(name) != want {
 				t.Errorf("%s: %s is %q", path, name, h.Get(name))

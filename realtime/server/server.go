@@ -164,7 +164,8 @@ func New(deps Deps) (*Server, error) {
 		PerUser: deps.MaxSocketsPerUser, Watched: deps.Watched,
 		AgeMin: deps.SocketAgeMin, AgeMax: deps.SocketAgeMax, GoawayWithin: deps.GoawayWithin,
 		ResyncOver: deps.ResyncOver, DrainOver: deps.DrainOver, Announced: announced(deps),
-		Welcomed: s.signIns.Opened, Away: deps.Inboxes.Away,
+		NewPeopleUnverified: deps.Inboxes.Limits.WithDefaults().NewPeopleUnverified,
+		Welcomed:            s.signIns.Opened, Away: deps.Inboxes.Away,
 	})
 	s.upgrader = websocket.Upgrader{
 		HandshakeTimeout: 5 * time.Second, Subprotocols: []string{wire.Subprotocol},

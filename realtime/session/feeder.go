@@ -68,7 +68,7 @@ func (s *session) reopenWindow() {
 func (s *session) sendWelcome(resumed bool) bool {
 	s.feeder.caughtUp = false
 	return s.queueFrame(wire.Welcome{
-		UID: s.uid, Now: chat.MicrosOf(s.deps.Now()), Resumed: resumed, Limits: s.deps.Announced,
+		UID: s.uid, Now: chat.MicrosOf(s.deps.Now()), Resumed: resumed, Limits: s.limits(),
 		Changes: true,
 	})
 }

@@ -184,11 +184,28 @@ func (s *session) storeGate(g gate.Gate) error {
 	return g.Admit(s.claims.AuthTime)
 }
 
-// limited reports whether the user may not write to new people now.
-func (s *session) limited() bool {
+// standing says to how many new people the user may write now.
+func (s *session) standing() inbox.Standing {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Now().Before(s.gate.LimitedUntil)
+	switch {
+	case time.Now().Before(s.gate.LimitedUntil):
+		return inbox.Confined
+	case s.gate.Unverified:
+		return inbox.Unverified
+	}
+	return inbox.Verified
+}
+
+// limits returns the limits that the welcome announces to the user.
+func (s *session) limits() wire.Limits {
+	l := s.deps.Announced
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gate.Unverified {
+		l.NewPeople = s.deps.NewPeopleUnverified
+	}
+	return l
 }
 
 // privacy returns the user's privacy.

@@ -25,6 +25,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -89,15 +90,17 @@ type Deps struct {
 	// notified.
 	Away func(chat.Message)
 
-	Limits       Limits
-	Announced    wire.Limits   // for the welcome; default: wire.DefaultLimits(), and PerUser in any case
-	PerUser      int           // sockets of one user on this instance; the oldest ones beyond are closed; default 10
-	Watched      int           // people whose presence a user may watch in an hour on this instance; default 250
-	AgeMin       time.Duration // a socket is asked to rotate at a random age from AgeMin; default 45 min
-	AgeMax       time.Duration // to AgeMax; default 55 min
-	GoawayWithin time.Duration // time that a socket has after a rotate or resync; default 1 min
-	ResyncOver   time.Duration // time over which resyncs are spread; default 5 s
-	DrainOver    time.Duration // time over which Drain spreads its goaways; default 4 s
+	Limits    Limits
+	Announced wire.Limits // for the welcome; default: wire.DefaultLimits(), and PerUser in any case
+	// NewPeopleUnverified replaces Announced.NewPeople for a user whose address is not confirmed; default: 3.
+	NewPeopleUnverified int
+	PerUser             int           // sockets of one user on this instance; the oldest beyond are closed; default 10
+	Watched             int           // people whose presence a user may watch in an hour on this instance; default 250
+	AgeMin              time.Duration // a socket is asked to rotate at a random age from AgeMin; default 45 min
+	AgeMax              time.Duration // to AgeMax; default 55 min
+	GoawayWithin        time.Duration // time that a socket has after a rotate or resync; default 1 min
+	ResyncOver          time.Duration // time over which resyncs are spread; default 5 s
+	DrainOver           time.Duration // time over which Drain spreads its goaways; default 4 s
 
 	// Welcomed is called for each socket whose hello was accepted. It must not block. nil: nobody listens.
 	Welcomed func(signins.Use)
@@ -143,6 +146,7 @@ func New(deps Deps) *Sessions {
 		deps.Announced = wire.DefaultLimits()
 	}
 	deps.Announced.Sockets = deps.PerUser
+	deps.NewPeopleUnverified = cmp.Or(deps.NewPeopleUnverified, inbox.Limits{}.WithDefaults().NewPeopleUnverified)
 	if deps.Watched <= 0 {
 		deps.Watched = defaultWatched
 	}

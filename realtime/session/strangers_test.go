@@ -403,3 +403,44 @@ func TestForbiddenContacts(t *testing.T) {
 		in.Join(t, alice).Say(dave, "the time is over")
 	})
 }
+
+// A user whose address is not confirmed writes to 3 new people a day, and to 20 once it is, on the same socket. The
+// welcome has the limit that applies.
+func TestUnverifiedWritesToFewNewPeople(t *testing.T) {
+	defaults := func(d *server.Deps) { d.Inboxes.Limits.NewPeople, d.Inboxes.Limits.NewPeopleUnverified = 0, 0 }
+	bubble(t, defaults, func(t *testing.T, rig *servertest.Rig, in *servertest.Instance) {
+		stranger := func(i int) string { return fmt.Sprintf("newUid%06d", i) }
+		for i := range 30 {
+			rig.Gates.Set(stranger(i), gate.Gate{Exists: true})
+		}
+		rig.Gates.Set(alice, gate.Gate{Exists: true, Unverified: true})
+		a, welcome, _ := in.Hello(t, alice, "")
+		if n := welcome.Limits.NewPeople; n != 3 {
+			t.Errorf("the welcome announces %d new people, want 3", n)
+		}
+		in.Join(t, carol).Say(alice, "carol has written first")
+		n := 0
+		reach := func(most int) {
+			t.Helper()
+			for ; n < most; n++ {
+				a.Say(stranger(n), "hello")
+				testwait.Advance(time.Second)
+			}
+			a.Send(servertest.Message(stranger(n), "one too many"))
+			if e := a.Refused("too_many_new_people"); e.RetryAfterMS == 0 {
+				t.Errorf("%+v", e)
+			}
+		}
+		reach(3)
+		a.Say(carol, "an answer")
+		rig.Gates.Set(alice, gate.Gate{Exists: true})
+		if err := in.ChangeGate(t.Context(), alice, gate.Gate{Exists: true}); err != nil {
+			t.Fatal(err)
+		}
+		testwait.Advance(2 * time.Second)
+		reach(20)
+		if _, welcome, _ := in.Hello(t, alice, ""); welcome.Limits.NewPeople != 20 {
+			t.Errorf("then the welcome announces %d new people, want 20", welcome.Limits.NewPeople)
+		}
+	})
+}

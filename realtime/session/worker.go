@@ -139,11 +139,7 @@ func (s *session) enqueue(i inbox.Item) {
 	s.expectEcho(i)
 	var accepted chat.Micros
 	err := s.lookUp(i.To(), func() (err error) {
-		if s.limited() {
-			accepted, err = s.deps.Inboxes.EnqueueToKnown(s.workCtx, i, s.device)
-		} else {
-			accepted, err = s.deps.Inboxes.EnqueueItem(s.workCtx, i, s.device)
-		}
+		accepted, err = s.deps.Inboxes.EnqueueAs(s.workCtx, s.standing(), i, s.device)
 		return err
 	})
 	if err != nil {

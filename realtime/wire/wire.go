@@ -148,7 +148,7 @@ type Limits struct {
 	// Toward a person who has not written back yet:
 	StrangerMessages int `json:"stranger_messages"` // waiting messages
 	StrangerBytes    int `json:"stranger_bytes"`    // their size
-	NewPeople        int `json:"new_people"`        // such people in a day
+	NewPeople        int `json:"new_people"`        // such people in a day, fewer before the user's address is confirmed
 }
 
 // DefaultLimits are the limits of a server with the default configuration.

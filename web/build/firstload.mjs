@@ -34,8 +34,10 @@ const LATER = [
   "src/view/settings/Settings.svelte",
   "src/view/notifications/push.ts", // once notifications are allowed and the page is connected
   "src/model/session/passwordChange.ts", // on the sign-in page after a sign-in has ended
-  "src/view/settings/NewDeviceLine.svelte", // after a sign-in on another device
+  "src/view/settings/Lines.svelte", // after a sign-in on another device, or until the address is verified
   "src/view/conversation/touched.ts", // when the user does more than type, has scrolled up, or sees somebody with a picture; on touch screens after a conversation is open
+  "src/view/auth/Reset.svelte", // with a forgotten password
+  "src/view/auth/Mail.svelte", // with the link of an email
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",
   "src/model/admin/calls.ts", // with the first call of the admin panel

@@ -1,3 +1,4 @@
+import { relative } from "node:path";
 import type { Plugin } from "vite";
 
 /**
@@ -29,4 +30,19 @@ export function withoutHydration(): Plugin {
       if (!error && !found) throw new Error("Svelte has no file hydration.js where build/svelte.ts looks for it");
     },
   };
+}
+
+const classes = new Map<string, string>();
+
+/**
+ * Returns the class that keeps the styles of a component to itself. The usual ones are longer, and so is the
+ * first load with them.
+ */
+export function cssHash({ hash, filename }: { hash: (text: string) => string; filename: string }): string {
+  const name = `s${hash(relative(import.meta.dirname, filename)).slice(0, 4)}`;
+  const other = classes.get(name);
+  if (other !== undefined && other !== filename)
+    throw new Error(`${filename} and ${other} would share the class ${name}: make it longer.`);
+  classes.set(name, filename);
+  return name;
 }

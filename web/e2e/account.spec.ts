@@ -1,5 +1,5 @@
 import { chromium, type Page } from "@playwright/test";
-import { createAccount } from "./support/accounts";
+import { createAccount, mailedLink } from "./support/accounts";
 import { launchOptions } from "./support/browser";
 import {
   chatWith,
@@ -121,7 +121,7 @@ test("the link in the email replaces a forgotten password", async ({ visitor, us
   await away.page.getByLabel(en.auth.email, { exact: true }).fill(ann.email);
   await away.page.getByRole("button", { name: en.auth.resetSend }).click();
   await expect(away.page.getByText(en.auth.resetSent)).toBeVisible();
-  await away.page.goto(await resetLink(ann.email));
+  await away.page.goto(await mailedLink("resetPassword", ann.email));
   await away.page.getByLabel(en.auth.newPassword, { exact: true }).fill("Sunshine1");
   await away.page.getByRole("button", { name: en.auth.resetSave }).click();
   await expect(away.page.getByText(en.auth.rules.notCommon).and(away.page.locator(".fault"))).toBeVisible();
@@ -248,15 +248,4 @@ async function storedText(page: Page): Promise<string> {
     }
     return JSON.stringify(rows);
   });
-}
-
-/** Returns the link that the email to this address would contain. */
-async function resetLink(email: string): Promise<string> {
-  const answer = await fetch(`http://${system().auth}/emulator/v1/projects/${system().project}/oobCodes`);
-  const { oobCodes } = (await answer.json()) as {
-    oobCodes: readonly { readonly email: string; readonly oobLink: string }[];
-  };
-  const link = oobCodes.filter((code) => code.email === email).at(-1)?.oobLink;
-  if (link === undefined) throw new Error(`No email was sent to ${email}.`);
-  return link;
 }

@@ -12,7 +12,7 @@ import {
 import { signIn } from "./support/accounts";
 import { conversationId, saved } from "./support/archive";
 import { chatWith, en, expectSignedIn, expectState, fillSignIn, message, open, send, state } from "./support/steps";
-import { system, verifyAddress } from "./support/system";
+import { system } from "./support/system";
 import { backend, expect, newUser, test } from "./support/test";
 
 const { actions } = adminText;
@@ -111,7 +111,6 @@ test("the panel opens for a new admin and closes for a former one", async ({ use
   await expect(bob.page.getByRole("searchbox")).toBeHidden();
   await expect(bob.page.getByRole("link", { name: adminText.tabs.audit })).toBeHidden();
   const { page } = await operator(signedIn);
-  await verifyAddress(bob.email);
   await perform(page, bob, actions.makeAdmin, "Runs the late shift");
   await expect(await findRow(page, bob)).toContainText(adminText.people.admin);
   await bob.page.reload();

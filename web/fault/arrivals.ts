@@ -48,21 +48,19 @@ export interface ServerLine {
 /** The changes of messages whose events have arrived, and what the server has said of own ones. */
 export class ArrivedChanges {
   readonly outcomes = new Map<string, ChangeOutcome>();
-  /** By cursor, in the order of arrival; null for events that are no change. */
+  /** By cursor, in the order in which they arrived for the first time; null for events that are no change. */
   private readonly waiting = new Map<string, Change | null>();
 
   receive({ type, cursor, id, code, retry_after_ms, event }: ServerLine): void {
     if (type === "error" && id !== undefined && code !== undefined && retry_after_ms === undefined)
       this.settle(id, { delivered: false, code });
     if (cursor === undefined) return;
-    if (type !== "event" || !event) {
-      if (!this.waiting.has(cursor)) this.waiting.set(cursor, null);
-      return;
-    }
-    // An event that is sent again comes after those that were sent in between.
-    this.waiting.delete(cursor);
-    const changes = event.type === "change" || event.type === "changed";
-    this.waiting.set(cursor, changes ? (event as unknown as Change) : null);
+    const changes = event?.type === "change" || event?.type === "changed";
+    // A second socket may bring an event that waits to be stored already, behind later ones of the first socket. The
+    // first one to arrive is the first one to be stored.
+    if (!this.waiting.has(cursor))
+      this.waiting.set(cursor, type === "event" && changes ? (event as unknown as Change) : null);
+    if (type !== "event" || !event) return;
     for (const { id: change } of event.changes ?? [])
       this.settle(
         change,

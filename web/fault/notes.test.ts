@@ -190,6 +190,19 @@ describe("the notes about changes", () => {
     expect(texts().slice(3)).toEqual(["folded", "shown delete"]);
   });
 
+  test("tell only of events that are stored while two sockets bring the same ones", async () => {
+    await receive("e:1-0", { type: "message", ...received(1) });
+    const edit = change(2, { kind: "edit", body: "better" });
+    const remove = change(9, { kind: "delete" });
+    arrive("e:2-0", edit);
+    arrive("e:3-0", remove);
+    arrive("e:2-0", edit); // on the second socket
+    await keep("e:2-0", edit);
+    expect(texts().slice(1)).toEqual(["folded better", "shown edit"]);
+    await keep("e:3-0", remove);
+    expect(texts().slice(3)).toEqual(["folded", "shown delete"]);
+  });
+
   test("tell nothing of a change that has no effect, but its event", async () => {
     await receive("e:1-0", { type: "message", ...received(1) });
     await receive("e:2-0", change(2, { kind: "edit", body: "better", from: ME, to: BOB }));

@@ -13,12 +13,32 @@ import (
 
 // BeginErase implements store.Erasure.
 func (s *Store) BeginErase(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
+	return s.beginErase(ctx, uid, at, anybody)
+}
+
+// beginErase is BeginErase if the user is one of those; otherwise the error is problem.ErrNotFound.
+func (s *Store) beginErase(
+	ctx context.Context, uid string, at chat.Micros, of func(store.User) bool,
+) (store.User, error) {
 	return s.change(ctx, uid, func(tx *bbolt.Tx, u *store.User) error {
+		if !of(*u) {
+			return problem.ErrNotFound
+		}
 		if begun, err := u.BeginErase(at, otherAdmin(tx)); err != nil || !begun {
 			return err
 		}
 		return tx.Bucket(erased).Put(num(nil, at, uid), nil)
 	})
+}
+
+// Abandoned implements store.Erasure.
+func (s *Store) Abandoned(ctx context.Context, since chat.Micros, limit int) ([]store.User, error) {
+	return s.oldest(ctx, byDisuse, since, limit)
+}
+
+// BeginEraseAbandoned implements store.Erasure.
+func (s *Store) BeginEraseAbandoned(ctx context.Context, uid string, since, at chat.Micros) (store.User, error) {
+	return s.beginErase(ctx, uid, at, func(u store.User) bool { return u.Abandoned(since) })
 }
 
 // FinishErase implements store.Erasure.
@@ -48,10 +68,17 @@ func (s *Store) FinishErase(ctx context.Context, uid string, now chat.Micros) er
 }
 
 // Erasing implements store.Erasure.
-func (s *Store) Erasing(ctx context.Context, before chat.Micros, limit int) (list []store.User, err error) {
+func (s *Store) Erasing(ctx context.Context, before chat.Micros, limit int) ([]store.User, error) {
+	return s.oldest(ctx, erasing, before, limit)
+}
+
+// oldest returns the users of an index by time, oldest first, whose time is before the given one.
+func (s *Store) oldest(ctx context.Context, index []byte, before chat.Micros,
+	limit int) (list []store.User, err error) {
+
 	err = s.view(ctx, func(tx *bbolt.Tx) error {
 		list = nil
-		c := tx.Bucket(erasing).Cursor()
+		c := tx.Bucket(index).Cursor()
 		for k, _ := c.First(); k != nil && len(list) < limit; k, _ = c.Next() {
 			at, uid := denum(k)
 			if chat.Micros(at) >= before {

@@ -2,6 +2,7 @@ package storebolt
 
 import (
 	"bytes"
+	"math"
 	"slices"
 
 	"go.etcd.io/bbolt"
@@ -64,17 +65,24 @@ type entry struct {
 
 func (e entry) equal(o entry) bool { return e.key == o.key && bytes.Equal(e.bucket, o.bucket) }
 
+// never is a time after all others.
+const never = chat.Micros(math.MaxInt64)
+
 // entries returns the keys of u in all indexes.
 func entries(u store.User) []entry {
-	name := store.Fold(u.DisplayName)
+	sortKey := u.SortKey()
 	list := []entry{
-		{byName, string(key(name, u.UID))},
+		{byName, string(key(store.Fold(u.DisplayName), u.UID))},
+		{bySortKey, string(key(sortKey, u.UID))},
 		{byEmail, string(key(u.Email, u.UID))},
 		{byCreated, string(num(nil, u.CreatedAt, u.UID))},
 		{byActive, string(num(nil, u.LastActiveAt, u.UID))},
 	}
 	for _, term := range store.Terms(u.Username, u.DisplayName) {
-		list = append(list, entry{byTerm, string(key(term, name, u.UID))})
+		list = append(list, entry{byTerm, string(key(term, sortKey, u.UID))})
+	}
+	if u.Abandoned(never) {
+		list = append(list, entry{byDisuse, string(num(nil, max(u.CreatedAt, u.LastActiveAt), u.UID))})
 	}
 	if u.Admin {
 		list = append(list, entry{admins, u.UID})

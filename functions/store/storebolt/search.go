@@ -31,7 +31,10 @@ func (s *Store) Search(ctx context.Context, q store.Search) (page []store.User, 
 		case q.Order == store.ByActive:
 			return searchNewest(p, byActive)
 		}
-		return searchName(p)
+		if q.All {
+			return searchName(p, byName, "name")
+		}
+		return searchName(p, bySortKey, "people")
 	})
 	store.CountRead(ctx, p.read)
 	s.countLooked(p.read + p.looked)
@@ -76,21 +79,20 @@ func (p *pager) add(uid string, m store.Mark, wants func(store.User) bool) (more
 
 func anybody(store.User) bool { return true }
 
-// searchName lists all users by name.
-func searchName(p *pager) error {
-	const list = "name"
+// searchName lists all users by the text in an index.
+func searchName(p *pager, bucket []byte, list string) error {
 	mark, err := store.ParseMark(p.q.Cursor, list)
 	if err != nil {
 		return err
 	}
-	c := p.tx.Bucket(byName).Cursor()
+	c := p.tx.Bucket(bucket).Cursor()
 	k, _ := c.First()
 	if mark != nil {
 		k = after(c, key(mark.Text, mark.ID))
 	}
 	for ; k != nil; k, _ = c.Next() {
-		name, uid, _ := strings.Cut(string(k), "\x00")
-		if more, err := p.add(uid, store.Mark{List: list, Text: name, ID: uid}, anybody); err != nil || !more {
+		text, uid, _ := strings.Cut(string(k), "\x00")
+		if more, err := p.add(uid, store.Mark{List: list, Text: text, ID: uid}, anybody); err != nil || !more {
 			return err
 		}
 	}
@@ -140,7 +142,7 @@ func searchEmail(p *pager) error {
 	return nil
 }
 
-// searchWord lists the users who have, for each word of the query, a word that begins with it, by name.
+// searchWord lists the users who have, for each word of the query, a word that begins with it, by store.User.SortKey.
 //
 // The index has the users of each term in the order of the list, so it reads the intersection of these lists: it
 // skips in each list to the first key that the others may have. A search for one word looks at no entry that is not
@@ -177,8 +179,8 @@ func searchWord(p *pager, query store.Query) error {
 		if k == nil {
 			return nil
 		}
-		name, uid, _ := strings.Cut(string(k), "\x00")
-		m := store.Mark{List: list, Text: name, ID: uid}
+		sortKey, uid, _ := strings.Cut(string(k), "\x00")
+		m := store.Mark{List: list, Text: sortKey, ID: uid}
 		if next == nil {
 			if more, err := p.add(uid, m, query.Matches); err != nil || !more {
 				return err
@@ -210,7 +212,7 @@ func (p *pager) common(lists []termList, from []byte) (k, next []byte) {
 	return k, nil
 }
 
-// termList is the users who have a term, as keys in byName.
+// termList is the users who have a term, as keys in bySortKey.
 type termList struct {
 	c    *bbolt.Cursor
 	term []byte

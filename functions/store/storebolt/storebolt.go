@@ -32,10 +32,12 @@ var (
 	names     = []byte("names")     // username in lower case → store.Name
 	signups   = []byte("signups")   // email key → store.Signup
 	byName    = []byte("by_name")   // folded display name, uid
-	byTerm    = []byte("by_term")   // term (see store.Terms), folded display name, uid
+	bySortKey = []byte("by_sort")   // store.User.SortKey, uid
+	byTerm    = []byte("by_term")   // term (see store.Terms), store.User.SortKey, uid
 	byEmail   = []byte("by_email")  // email, uid
 	byCreated = []byte("by_new")    // created_at uid
 	byActive  = []byte("by_active") // last_active_at uid
+	byDisuse  = []byte("by_disuse") // time of the last use, uid; of users who may be Abandoned
 	admins    = []byte("admins")    // uid
 	erasing   = []byte("erasing")   // erasing_at uid
 	erased    = []byte("erased")    // at uid
@@ -64,9 +66,10 @@ var (
 	deadLetterIDs = []byte("letter_ids")  // id → at
 	limitCount    = []byte("limit_count") // key → limitRecord
 
-	all = [][]byte{users, names, signups, byName, byTerm, byEmail, byCreated, byActive, admins, erasing, erased,
-		pictures, choices, subscriptions, endpoints, conversations, byMember, messages, messageKeys, byRecipient, days,
-		reports, reportIndex, stubs, stubAges, byChange, audit, auditIDs, deadLetters, deadLetterIDs, limitCount}
+	all = [][]byte{users, names, signups, byName, bySortKey, byTerm, byEmail, byCreated, byActive, byDisuse, admins,
+		erasing, erased, pictures, choices, subscriptions, endpoints, conversations, byMember, messages, messageKeys,
+		byRecipient, days, reports, reportIndex, stubs, stubAges, byChange, audit, auditIDs, deadLetters, deadLetterIDs,
+		limitCount}
 )
 
 // Store is a store.Store in a bbolt file.

@@ -17,12 +17,40 @@ type erasedDoc struct {
 
 // BeginErase implements store.Erasure.
 func (s *Store) BeginErase(ctx context.Context, uid string, at chat.Micros) (store.User, error) {
+	return s.beginErase(ctx, uid, at, func(store.User) bool { return true })
+}
+
+// beginErase is BeginErase if the user is one of those; otherwise the error is problem.ErrNotFound.
+func (s *Store) beginErase(
+	ctx context.Context, uid string, at chat.Micros, of func(store.User) bool,
+) (store.User, error) {
 	return s.change(ctx, uid, func(tx *firestore.Transaction, u *store.User) error {
+		if !of(*u) {
+			return problem.ErrNotFound
+		}
 		if begun, err := u.BeginErase(at, s.otherAdmin(ctx, tx)); err != nil || !begun {
 			return err
 		}
 		return tx.Set(s.doc(colErased, uid), erasedDoc{At: at})
 	})
+}
+
+// Abandoned implements store.Erasure. The query compares only the time of the last use. Users are created with one.
+func (s *Store) Abandoned(ctx context.Context, since chat.Micros, limit int) (list []store.User, err error) {
+	err = each(ctx, s.query(usersInDisuse, nil, false, false, false, int64(since)).Limit(limit),
+		func(snap *firestore.DocumentSnapshot) (bool, error) {
+			u, err := userFrom(snap)
+			if err == nil && u.Abandoned(since) {
+				list = append(list, u)
+			}
+			return true, err
+		})
+	return list, err
+}
+
+// BeginEraseAbandoned implements store.Erasure.
+func (s *Store) BeginEraseAbandoned(ctx context.Context, uid string, since, at chat.Micros) (store.User, error) {
+	return s.beginErase(ctx, uid, at, func(u store.User) bool { return u.Abandoned(since) })
 }
 
 // EraseContent implements store.Erasure.

@@ -26,12 +26,12 @@ type shape struct {
 type condition struct{ field, op string }
 
 var (
-	usersByName = shape{collection: colUsers, where: []condition{{"disabled", "=="}}, order: []string{"name_key"}}
-	usersByWord = shape{collection: colUsers, where: []condition{{"disabled", "=="}, {"terms", "array-contains"}},
-		order: []string{"name_key"}}
+	usersBySortKey = shape{collection: colUsers, where: []condition{{"disabled", "=="}}, order: []string{"sort_key"}}
+	usersByWord    = shape{collection: colUsers, where: []condition{{"disabled", "=="}, {"terms", "array-contains"}},
+		order: []string{"sort_key"}}
 	allUsersByName = shape{collection: colUsers, order: []string{"name_key"}}
 	allUsersByWord = shape{collection: colUsers, where: []condition{{"terms", "array-contains"}},
-		order: []string{"name_key"}}
+		order: []string{"sort_key"}}
 	allUsersByNewest = shape{collection: colUsers, order: []string{"-created_at"}}
 	allUsersByActive = shape{collection: colUsers, order: []string{"-last_active_at"}}
 	allUsersByEmail  = shape{collection: colUsers, where: []condition{{"email", ">="}, {"email", "<"}},
@@ -42,6 +42,9 @@ var (
 	activeSince   = shape{collection: colUsers, where: []condition{{"last_active_at", ">="}}}
 	erasingSince  = shape{collection: colUsers, where: []condition{{"erasing_at", ">"}, {"erasing_at", "<"}},
 		order: []string{"erasing_at"}}
+	usersInDisuse = shape{collection: colUsers,
+		where: []condition{{"email_verified", "=="}, {"admin", "=="}, {"disabled", "=="}, {"last_active_at", "<"}},
+		order: []string{"last_active_at"}}
 	staleSignups = shape{collection: colSignups, where: []condition{{"expires_us", "<"}},
 		order: []string{"expires_us"}}
 	erasedSince     = shape{collection: colErased, where: []condition{{"at", ">="}}, order: []string{"at"}}
@@ -65,9 +68,9 @@ var (
 	deadByOldest   = shape{collection: colDeadLetters, order: []string{"at"}}
 	allDeadLetters = shape{collection: colDeadLetters}
 
-	shapes = []shape{usersByName, usersByWord, allUsersByName, allUsersByWord, allUsersByNewest, allUsersByActive,
-		allUsersByEmail, userWithEmail, admins, everybody, activeSince, erasingSince, staleSignups, erasedSince,
-		conversationsOf, allConversations,
+	shapes = []shape{usersBySortKey, usersByWord, allUsersByName, allUsersByWord, allUsersByNewest, allUsersByActive,
+		allUsersByEmail, userWithEmail, admins, everybody, activeSince, erasingSince, usersInDisuse, staleSignups,
+		erasedSince, conversationsOf, allConversations,
 		reportsWith["state"], reportsWith["about"], reportsWith["reporter"],
 		newestMessages, messagesBefore, messagesFrom, messagesToSince, messagesOnDay, changedFor, auditByNewest, deadByOldest,
 		allDeadLetters}

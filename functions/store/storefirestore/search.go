@@ -16,7 +16,7 @@ func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, strin
 	var (
 		list  string
 		fq    firestore.Query
-		value = func(u store.User) (string, int64) { return store.Fold(u.DisplayName), 0 }
+		value = func(u store.User) (string, int64) { return u.SortKey(), 0 }
 		want  = func(u store.User) bool { return (q.All || u.Listed()) && (q.Hide == nil || !q.Hide(u)) }
 	)
 	switch {
@@ -41,8 +41,9 @@ func (s *Store) Search(ctx context.Context, q store.Search) ([]store.User, strin
 		value = func(u store.User) (string, int64) { return "", int64(u.LastActiveAt) }
 	case q.All:
 		list, fq = "name", s.query(allUsersByName, nil)
+		value = func(u store.User) (string, int64) { return store.Fold(u.DisplayName), 0 }
 	default:
-		list, fq = "name", s.query(usersByName, nil, false)
+		list, fq = "people", s.query(usersBySortKey, nil, false)
 	}
 	mark, err := store.ParseMark(q.Cursor, list)
 	if err != nil {

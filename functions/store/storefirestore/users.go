@@ -25,6 +25,7 @@ type userDoc struct {
 	UsernameLower string      `firestore:"username_lower"`
 	DisplayName   string      `firestore:"display_name"`
 	NameKey       string      `firestore:"name_key"` // store.Fold of the display name
+	SortKey       string      `firestore:"sort_key"` // store.User.SortKey
 	Terms         []string    `firestore:"terms"`    // store.Terms of both names
 	CreatedAt     chat.Micros `firestore:"created_at"`
 	LastActiveAt  chat.Micros `firestore:"last_active_at"`
@@ -84,7 +85,7 @@ func devicesOf(docs []deviceDoc) (list []store.Device) {
 
 func docOf(u store.User) userDoc {
 	return userDoc{Username: u.Username, UsernameLower: store.NameKey(u.Username), DisplayName: u.DisplayName,
-		NameKey: store.Fold(u.DisplayName),
+		NameKey: store.Fold(u.DisplayName), SortKey: u.SortKey(),
 		Terms: store.Terms(u.Username,
 			u.DisplayName), CreatedAt: u.CreatedAt, LastActiveAt: u.LastActiveAt, Admin: u.Admin,
 		Disabled: u.Disabled, Blocked: u.Blocked, ErasingAt: u.ErasingAt,

@@ -130,6 +130,70 @@ func testEraseInterrupted(t *testing.T, s store.Store) {
 	equal(t, "what is left of two who are gone", len(page), 0)
 }
 
+// Accounts without a verified address that nobody uses are found, and erased unless that has changed.
+func testAbandoned(t *testing.T, s store.Store) {
+	ctx := context.Background()
+	add := func(uid string, verified bool, createdAt, activeAt chat.Micros) {
+		t.Helper()
+		u := store.User{UID: uid, Username: uid, DisplayName: uid, Email: uid + "@example.org", EmailVerified: verified,
+			EmailAt: createdAt, CreatedAt: createdAt, LastActiveAt: createdAt}
+		lease, err := s.Reserve(ctx, u.Email, uid, uid, "attempt", createdAt, time.Minute)
+		must(t, err)
+		must(t, s.Commit(ctx, lease, u))
+		if activeAt > createdAt {
+			must(t, s.Touch(ctx, []string{uid}, activeAt))
+		}
+	}
+	since := t0 + 10*day
+	add("verified", true, t0, t0)
+	add("admin", false, t0, t0)
+	add("disabled", false, t0, t0)
+	add("active", false, t0, since)
+	add("new", false, since, since)
+	add("second", false, t0+2, since-1)
+	add("third", false, since-1, since-1)
+	add("first", false, t0+1, t0+day)
+	add("going", false, t0, t0)
+	_, err := s.SetAdmin(ctx, "admin", true, false)
+	must(t, err)
+	_, err = s.SetDisabled(ctx, "disabled", true)
+	must(t, err)
+	_, err = s.BeginErase(ctx, "going", t0)
+	must(t, err)
+	found := func(limit int) []string {
+		t.Helper()
+		list, err := s.Abandoned(ctx, since, limit)
+		must(t, err)
+		return uids(list)
+	}
+	equal(t, "the abandoned", found(10), []string{"first", "second", "third"})
+	equal(t, "one of them", found(1), []string{"first"})
+
+	for _, uid := range []string{"verified", "admin", "disabled", "active", "new", "going", "nobody"} {
+		_, err := s.BeginEraseAbandoned(ctx, uid, since, since+day)
+		mustBe(t, err, problem.ErrNotFound)
+	}
+	must(t, s.Touch(ctx, []string{"first"}, since)) // somebody uses it again
+	verify(t, s, true, since, "second")
+	for _, uid := range []string{"first", "second"} {
+		_, err := s.BeginEraseAbandoned(ctx, uid, since, since+day)
+		mustBe(t, err, problem.ErrNotFound)
+		u, err := s.User(ctx, uid)
+		must(t, err)
+		equal(t, uid+" is active", u.Active(), true)
+	}
+	equal(t, "those left", found(10), []string{"third"})
+	u, err := s.BeginEraseAbandoned(ctx, "third", since, since+day)
+	must(t, err)
+	equal(t, "being erased since", u.ErasingAt, since+day)
+	equal(t, "those left afterwards", len(found(10)), 0)
+	marks, err := s.ErasedSince(ctx, since)
+	must(t, err)
+	equal(t, "the marks", marks, []store.Erased{{UID: "third", At: since + day}})
+	verify(t, s, false, since+1, "second") // with another address, for example
+	equal(t, "not verified anymore", found(10), []string{"second"})
+}
+
 // Erasures, messages to the same people, a change of an admin and sign-ups at the same time do not lock each other out.
 func testErasuresAtOnce(t *testing.T, s store.Store) {
 	ctx, cancel := context.WithTimeout(context.Background(), 9*time.Second)

@@ -88,7 +88,7 @@ type signIns struct{ accounts.Accounts }
 
 // Get implements accounts.Accounts.
 func (signIns) Get(_ context.Context, uid string) (accounts.Account, error) {
-	return accounts.Account{UID: uid, Email: emailOf(uid)}, nil
+	return accounts.Account{UID: uid, Email: emailOf(uid), EmailVerified: true}, nil
 }
 
 // OnCorrected sets how persist calls POST /internal/corrected of an instance. Until then it cannot.
@@ -227,9 +227,7 @@ func (a *Archive) Save(ctx context.Context, delivered []delivery.Delivered,
 		conversations[d.Conversation] = true
 		e := record.Entry{Kind: record.Saved, ID: d.Key(), Conversation: d.Conversation, At: d.At,
 			Sum: record.SumOf(d.Message), Text: record.TextOf(d.Message)}
-		if a.isFirst(e) {
-			a.log.Add(e)
-		}
+		a.recordSaved(e)
 	}
 	for _, r := range read {
 		conversations[r.Conversation] = true
@@ -263,9 +261,7 @@ func (a *Archive) SaveChanges(ctx context.Context, list []store.MessageChanges, 
 			e := record.Entry{Kind: record.Saved, ID: w.ID, Conversation: c.Conversation, At: w.At, Text: w.Text,
 				Name: w.Kind, Of: c.Key}
 			begun = append(begun, e)
-			if a.isFirst(e) {
-				a.log.Add(e)
-			}
+			a.recordSaved(e)
 		}
 	}
 	err := a.Store.SaveChanges(ctx, list, now)
@@ -281,16 +277,16 @@ func (a *Archive) SaveChanges(ctx context.Context, list []store.MessageChanges, 
 	return nil
 }
 
-// isFirst reports whether nothing with the key of an entry was saved before, and notes it.
-func (a *Archive) isFirst(e record.Entry) bool {
+// recordSaved adds an entry about a message or a change unless the record has one. It holds the lock meanwhile, so that
+// of two concurrent saves none records that the store has it before this entry.
+func (a *Archive) recordSaved(e record.Entry) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	key := [2]string{e.Conversation, e.ID}
-	if _, known := a.saved[key]; known {
-		return false
+	if _, known := a.saved[key]; !known {
+		a.saved[key] = false
+		a.log.Add(e)
 	}
-	a.saved[key] = false
-	return true
 }
 
 // Changed implements store.Archive.

@@ -27,7 +27,8 @@ func (a *Archive) AddUsers(ctx context.Context, n int) ([]string, error) {
 			return nil, fmt.Errorf("add user %s: %w", uid, err)
 		}
 		u := store.User{
-			UID: reservation.UID, Username: uid, DisplayName: fmt.Sprintf("User %d", number), Email: email, CreatedAt: now,
+			UID: reservation.UID, Username: uid, DisplayName: fmt.Sprintf("User %d", number), Email: email,
+			EmailVerified: true, CreatedAt: now,
 		}
 		if err := a.Commit(ctx, reservation, u); err != nil {
 			return nil, fmt.Errorf("add user %s: %w", uid, err)
@@ -62,7 +63,7 @@ func (a *Archive) Token(uid string) (string, time.Time, error) {
 	ends := now.Add(tokenLifetime)
 	t := jwt.NewWithClaims(jwt.SigningMethodNone, jwt.MapClaims{
 		"iss": "https://securetoken.google.com/" + a.project, "aud": a.project, "sub": uid,
-		"iat": now.Unix(), "auth_time": a.began.Unix(), "exp": ends.Unix(), "email": emailOf(uid),
+		"iat": now.Unix(), "auth_time": a.began.Unix(), "exp": ends.Unix(), "email": emailOf(uid), "email_verified": true,
 	})
 	token, err := t.SignedString(jwt.UnsafeAllowNoneSignatureType)
 	return token, ends, err

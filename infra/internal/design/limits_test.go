@@ -149,6 +149,7 @@ func TestLimits(t *testing.T) {
 			fmt.Sprintf("%s messages and %d MiB of one sender wait", thousands(int64(waiting.SenderMessages)),
 				waiting.SenderBytes>>20),
 			fmt.Sprintf("at most %d new people a UTC day", waiting.NewPeople),
+			fmt.Sprintf("or %d before the address is confirmed", waiting.NewPeopleUnverified),
 			fmt.Sprintf("at most %s messages a minute", thousands(int64(waiting.SendsPerMinute))),
 			fmt.Sprintf("message event has %d KiB", inbox.MaxEvent>>10),
 			fmt.Sprintf("at most %d times a minute and instance", number(inboxes, "asksPerMinute")),

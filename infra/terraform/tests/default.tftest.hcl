@@ -27,6 +27,10 @@ override_module {
 }
 
 override_module {
+  target = module.identity_mail
+}
+
+override_module {
   target = module.resource_manager
 }
 
@@ -91,8 +95,8 @@ run "default" {
   }
 
   assert {
-    condition = [for name in ["STRANGER_MESSAGES", "STRANGER_BYTES", "NEW_PEOPLE_PER_DAY"] :
-    one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == name])] == ["5", "65536", "20"]
+    condition = [for name in ["STRANGER_MESSAGES", "STRANGER_BYTES", "NEW_PEOPLE_PER_DAY", "NEW_PEOPLE_UNVERIFIED"] :
+    one([for e in google_cloud_run_v2_service.realtime.template[0].containers[0].env : e.value if e.name == name])] == ["5", "65536", "20", "3"]
     error_message = "The limits on strangers must be those of the variables."
   }
 
@@ -308,6 +312,11 @@ run "default" {
     condition = (local.identity_extras.emailPrivacyConfig.enableImprovedEmailPrivacy &&
     local.identity_extras.passwordPolicyConfig.passwordPolicyEnforcementState == "ENFORCE")
     error_message = "Sign-in must not reveal whether an address has an account, and short passwords must be refused."
+  }
+
+  assert {
+    condition     = local.identity_mail.notification.sendEmail.callbackUri == "${local.hosted_url}/mail" && startswith(local.hosted_url, "https://")
+    error_message = "Links in mails must lead to the client's page."
   }
 
   assert {

@@ -27,6 +27,10 @@ override_module {
 }
 
 override_module {
+  target = module.identity_mail
+}
+
+override_module {
   target = module.resource_manager
 }
 
@@ -60,6 +64,7 @@ run "each_of_these" {
     stranger_messages      = 0
     stranger_bytes         = 49151
     new_people_per_day     = 0
+    new_people_unverified  = 0
     people_listed_hourly   = 0
     extra_origins          = ["https://old.example.org/"]
     push_services          = ["https://push.example.org"]
@@ -85,6 +90,7 @@ run "each_of_these" {
     var.stranger_messages,
     var.stranger_bytes,
     var.new_people_per_day,
+    var.new_people_unverified,
     var.people_listed_hourly,
     var.extra_origins,
     var.push_services,
@@ -112,6 +118,7 @@ run "each_of_these_too" {
     stranger_messages      = 1001
     stranger_bytes         = 524289
     new_people_per_day     = 1.5
+    new_people_unverified  = 1.5
     people_listed_hourly   = 2.5
     extra_origins          = ["http://old.example.org"]
     push_services          = ["10.0.0.1"]
@@ -132,6 +139,7 @@ run "each_of_these_too" {
     var.stranger_messages,
     var.stranger_bytes,
     var.new_people_per_day,
+    var.new_people_unverified,
     var.people_listed_hourly,
     var.extra_origins,
     var.push_services,

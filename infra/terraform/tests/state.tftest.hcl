@@ -28,6 +28,10 @@ override_module {
 }
 
 override_module {
+  target = module.identity_mail
+}
+
+override_module {
   target = module.resource_manager
 }
 

@@ -103,13 +103,14 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 				"MAX_SOCKETS": "0", "WATCHED_HOURLY": "0", "PROXIES": "-1",
 				"SOCKET_AGE_MIN": "50m", "SOCKET_AGE_MAX": "40m", "LOG_LEVEL": "loud",
 				"INTERNAL_CALLERS": "someone", "EXTRA_ORIGINS": "https://a/b",
-				"STRANGER_MESSAGES": "0", "STRANGER_BYTES": "49151", "NEW_PEOPLE_PER_DAY": "many", "REPLICA_WAIT": "6s",
+				"STRANGER_MESSAGES": "0", "STRANGER_BYTES": "49151", "NEW_PEOPLE_PER_DAY": "many",
+				"NEW_PEOPLE_UNVERIFIED": "0", "REPLICA_WAIT": "6s",
 			},
 			[]string{
 				"PORT:", "HOSTED_URL:", "API_BASE:", "REALTIME_URL:", "REDIS_ADDR:", "REDIS_CA:", "REDIS_CLUSTER:",
 				"REDIS_IAM:", "MAX_SOCKETS:", "WATCHED_HOURLY:", "PROXIES:", "SOCKET_AGE_MAX:", "LOG_LEVEL:",
 				"INTERNAL_CALLERS:", "EXTRA_ORIGINS:", "STRANGER_MESSAGES:", "STRANGER_BYTES:", "NEW_PEOPLE_PER_DAY:",
-				"REPLICA_WAIT:",
+				"NEW_PEOPLE_UNVERIFIED:", "REPLICA_WAIT:",
 			},
 		},
 		"a socket may get as old as Cloud Run allows": {
@@ -195,6 +196,7 @@ func TestRedisCredentials(t *testing.T) {
 // The settings of sends reach the inboxes.
 func TestSettingsOfSendsReachTheInboxes(t *testing.T) {
 	getenv := with(map[string]string{"REDIS_ADDR": "127.0.0.1:1", "REPLICA_WAIT": "150ms", "NEW_PEOPLE_PER_DAY": "7",
+		"NEW_PEOPLE_UNVERIFIED":   "2",
 		"FIRESTORE_EMULATOR_HOST": "127.0.0.1:1", "PUBSUB_EMULATOR_HOST": "127.0.0.1:1"})
 	for _, name := range []string{"FIRESTORE_EMULATOR_HOST", "PUBSUB_EMULATOR_HOST"} {
 		t.Setenv(name, getenv(name)) // the client libraries read them
@@ -208,7 +210,8 @@ func TestSettingsOfSendsReachTheInboxes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.close()
-	if o := p.deps.Inboxes; o.ReplicaWait != 150*time.Millisecond || o.Limits.NewPeople != 7 {
+	if o := p.deps.Inboxes; o.ReplicaWait != 150*time.Millisecond || o.Limits.NewPeople != 7 ||
+		o.Limits.NewPeopleUnverified != 2 {
 		t.Errorf("the options of the inboxes are %+v", o)
 	}
 }

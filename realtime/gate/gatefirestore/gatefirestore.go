@@ -1,8 +1,8 @@
 // Package gatefirestore reads what the realtime service needs from Firestore: gates from users/{uid}, with the fields
-// disabled and push (bool), valid_after (microseconds or a timestamp), limited_until (microseconds), ended and
-// signed_out (arrays of microseconds), blocked (array of uids) and privacy (a chat.PrivacyForm), and who has written to
-// whom from conversations/{id}, with the fields writers and accepted (arrays of uids). A user without a document does
-// not exist.
+// disabled, push and email_verified (bool), valid_after (microseconds or a timestamp), limited_until (microseconds),
+// ended and signed_out (arrays of microseconds), blocked (array of uids) and privacy (a chat.PrivacyForm), and who has
+// written to whom from conversations/{id}, with the fields writers and accepted (arrays of uids). A user without a
+// document does not exist.
 package gatefirestore
 
 import (
@@ -103,6 +103,9 @@ func fromDocument(data map[string]any) gate.Gate {
 	g.Push, _ = data["push"].(bool)
 	if v, _ := data["limited_until"].(int64); v > 0 {
 		g.LimitedUntil = chat.Micros(v).Time()
+	}
+	if verified, ok := data["email_verified"].(bool); ok {
+		g.Unverified = !verified
 	}
 	g.Ended, g.SignedOut = times(data["ended"]), times(data["signed_out"])
 	g.Privacy = privacy(data["privacy"])

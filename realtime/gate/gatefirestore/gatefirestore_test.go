@@ -40,6 +40,8 @@ func TestFromDocument(t *testing.T) {
 			"read_receipts": false, "writers": 7, "new": true}},
 			gate.Gate{Exists: true, Privacy: chat.Privacy{LastSeen: chat.Nobody, NoReceipts: true}}},
 		"privacy of another type": {map[string]any{"privacy": "none"}, gate.Gate{Exists: true}},
+		"not verified":            {map[string]any{"email_verified": false}, gate.Gate{Exists: true, Unverified: true}},
+		"verified":                {map[string]any{"email_verified": true}, gate.Gate{Exists: true}},
 		"other fields":            {map[string]any{"username": "ann"}, gate.Gate{Exists: true}},
 	} {
 		if got, want := fmt.Sprintf("%+v", fromDocument(c.data)), fmt.Sprintf("%+v", c.want); got != want {
@@ -61,13 +63,13 @@ func TestAgainstTheEmulator(t *testing.T) {
 	defer client.Close()
 	if _, err := client.Collection("users").Doc("ann").Set(t.Context(), map[string]any{
 		"username": "ann", "disabled": true, "valid_after": int64(5_000_000), "ended": []int64{7_000_000},
-		"blocked": []string{"eve"}}); err != nil {
+		"blocked": []string{"eve"}, "email_verified": false}); err != nil {
 		t.Fatal(err)
 	}
 	s := New(client)
 	for uid, want := range map[string]gate.Gate{
 		"ann": {Exists: true, Disabled: true, ValidAfter: time.Unix(5, 0).UTC(),
-			Ended: []time.Time{time.Unix(7, 0).UTC()}, Blocked: []string{"eve"}},
+			Ended: []time.Time{time.Unix(7, 0).UTC()}, Blocked: []string{"eve"}, Unverified: true},
 		"nobody": {}, "no/path": {}, "": {},
 	} {
 		got, err := s.Gate(t.Context(), uid)

@@ -5,7 +5,7 @@
 -- does not admit the sign-in, attach writes nothing and returns {gate}.
 local devices_key = KEYS[6] -- hash: device = when it attached last, ms
 local gate_key    = KEYS[7] -- hash: exists, disabled ("1" or "0"), valid_after, ended, blocked, signed_out, push,
-                            -- limited_until, privacy
+                            -- limited_until, privacy, unverified
 local of_epoch = ARGV[4]
 local at_id    = ARGV[5] -- of the cursor; seen, base and held follow
 local device   = ARGV[9] -- '' if the caller does not know it
@@ -27,7 +27,7 @@ end
 local gate = {}
 if auth_time ~= '' then
   gate = redis.call('HMGET', gate_key, 'exists', 'disabled', 'valid_after', 'ended', 'blocked', 'signed_out',
-    'push', 'limited_until', 'privacy')
+    'push', 'limited_until', 'privacy', 'unverified')
   if not admits(gate) then return {gate} end
 end
 save()

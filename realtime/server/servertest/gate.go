@@ -52,7 +52,8 @@ func (in *Instance) Call(ctx context.Context, method, path, token string, body a
 
 // ChangeGate reports a changed gate to the instance, as the functions do.
 func (in *Instance) ChangeGate(ctx context.Context, uid string, g gate.Gate) error {
-	call := internalapi.Gate{UID: uid, Exists: g.Exists, Disabled: g.Disabled, Blocked: g.Blocked, Privacy: g.Privacy}
+	call := internalapi.Gate{UID: uid, Exists: g.Exists, Disabled: g.Disabled, Blocked: g.Blocked, Privacy: g.Privacy,
+		Unverified: g.Unverified}
 	if !g.ValidAfter.IsZero() {
 		call.ValidAfter = chat.MicrosOf(g.ValidAfter)
 	}

@@ -3,11 +3,18 @@
  * forms take most of the time of such a test.
  */
 import type { BrowserContextOptions } from "@playwright/test";
-import { type System, system } from "./system";
+import { type System, system, verifyAddress } from "./system";
 import type { User } from "./user";
 
-/** Creates the account, as the sign-up form does. Returns the user's id. */
+/** Creates the account, as the sign-up form does, with a verified address. Returns the user's id. */
 export async function createAccount(user: User, of: System = system()): Promise<string> {
+  const uid = await createUnverified(user, of);
+  await verifyAddress(user.email, of);
+  return uid;
+}
+
+/** Creates the account, as the sign-up form does. Returns the user's id. */
+export async function createUnverified(user: User, of: System = system()): Promise<string> {
   const answer = await fetch(`${of.url}/api/signup`, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -67,4 +74,18 @@ export async function storedSignIn(
     { name: "phoenix.account", value: JSON.stringify({ uid, email }) },
   ];
   return { cookies: [], origins: [{ origin: of.url, localStorage }] };
+}
+
+/** Returns the link in the newest email to an address whose link has this `mode`. */
+export async function mailedLink(mode: string, to: string, of: System = system()): Promise<string> {
+  const answer = await fetch(`http://${of.auth}/emulator/v1/projects/${of.project}/oobCodes`);
+  const { oobCodes } = (await answer.json()) as {
+    oobCodes: readonly { readonly email: string; readonly newEmail?: string; readonly oobLink: string }[];
+  };
+  const found = oobCodes.findLast(
+    ({ email, newEmail, oobLink }) =>
+      (mode === "verifyAndChangeEmail" ? newEmail : email) === to && new URL(oobLink).searchParams.get("mode") === mode,
+  );
+  if (!found) throw new Error(`No such email was sent to ${to}.`);
+  return found.oobLink;
 }

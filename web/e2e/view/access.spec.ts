@@ -19,6 +19,8 @@ interface Screen {
 const { actions, deadLetters, figures, messages, people } = adminText;
 
 const button = (name: string) => (page: Page) => page.getByRole("button", { name, exact: true });
+const heading = (name: string) => (page: Page) => page.getByRole("heading", { name, exact: true });
+const link = (mode: string, code: string): string => `/mail?mode=${mode}&oobCode=${code}`;
 const sentence = (text: string) => (page: Page) => page.getByText(text);
 const firstRow = (page: Page) => page.getByRole("row").nth(1);
 const newest = (page: Page) => page.getByRole("article").last();
@@ -99,7 +101,21 @@ const screens: readonly Screen[] = [
     main: true,
   },
   { place: "/reset", options: { as: "signed-out" }, shows: button(en.auth.resetSend) },
-  { place: "/reset?oobCode=x", options: { as: "signed-out" }, shows: button(en.auth.resetSave) },
+  { place: link("resetPassword", "x"), options: { as: "signed-out" }, shows: button(en.auth.resetSave) },
+  { place: link("verifyEmail", "verify"), options: { unverified: 1 }, shows: heading(en.mail.verified), main: true },
+  { place: link("verifyEmail", "verify-other"), shows: sentence(en.mail.hereAs("ada@example.org")) },
+  {
+    place: link("verifyEmail", "old"),
+    options: { unverified: 1 },
+    shows: button(en.mail.again),
+    prepare: async (page) => {
+      await button(en.mail.again)(page).click();
+      await expect(page.getByText(en.mail.sent("ada@example.org"))).toBeVisible();
+    },
+  },
+  { place: link("verifyAndChangeEmail", "change"), shows: button(en.mail.changeDo), main: true },
+  { place: link("recoverEmail", "recover"), options: { as: "signed-out" }, shows: button(en.mail.recoveredDo) },
+  { place: link("verifyEmail", ""), options: { as: "signed-out" }, shows: sentence(en.mail.problems.link_damaged) },
   { place: "/", options: { as: "failed" }, shows: button(en.common.retry) },
   { place: "/", options: { as: "foreign" }, shows: sentence(en.start.foreign) },
   { place: "/", options: { replaced: 1 }, shows: button(en.connection.reconnect), main: true },
@@ -121,6 +137,7 @@ const screens: readonly Screen[] = [
     main: true,
   },
   { place: "/", options: { empty: 1 }, shows: sentence(en.chats.empty), main: true },
+  { place: "/", options: { unverified: 1, mailbox: 1 }, shows: button(en.mail.open), main: true },
   { place: "/people", shows: (page) => page.getByRole("link", { name: /Amina/ }), main: true },
   {
     place: "/people",
@@ -169,6 +186,16 @@ const screens: readonly Screen[] = [
       await button(en.settings.passwordChange)(page).click();
       await dialog(page).getByRole("button", { name: en.settings.passwordDo }).click();
       await expect(page.getByText(en.auth.errors.passwordMissing).first()).toBeVisible();
+    },
+  },
+  { place: "/settings", options: { unverified: 1, mailbox: 1, age: 1000 }, shows: sentence(en.mail.wait) },
+  {
+    place: "/settings",
+    shows: button(en.mail.changeAddress),
+    prepare: async (page) => {
+      await button(en.mail.changeAddress)(page).click();
+      await dialog(page).getByRole("button", { name: en.mail.changeSend }).click();
+      await expect(page.getByText(en.auth.errors.passwordMissing)).toBeVisible();
     },
   },
   { place: "/no/where", shows: sentence(en.common.missing) },
@@ -257,6 +284,7 @@ test.describe("axe", () => {
 
   const placesOf: Readonly<Record<string, RegExp>> = {
     "the forms to sign up and in": /^\/(?:sign|reset)/u,
+    "what the links of emails open": /^\/mail/u,
     "the list of chats": /^\/$/u,
     conversations: /^\/c\//u,
     "the people, the settings and a wrong address": /^\/(?:people|settings|no)/u,

@@ -42,6 +42,27 @@ test.describe("on a phone", () => {
     await expect(page.getByRole("list", { name: en.chats.label })).toBeVisible();
   });
 
+  test("a dialog that opens while the entry of another one is removed stays open, and has an entry", async ({ at }) => {
+    const page = await at("/people");
+    await page.evaluate(() => {
+      const go = history.go.bind(history);
+      history.go = (delta) => void setTimeout(() => go(delta), 500);
+      addEventListener("popstate", () => (document.documentElement.dataset["back"] = "done"), { once: true });
+    });
+    const invite = page.getByRole("button", { name: en.people.invite }).first();
+    const dialog = page.getByRole("dialog", { name: en.people.invite });
+    await invite.click();
+    await expect(dialog).toBeVisible();
+    await page.keyboard.press("Escape");
+    await expect(dialog).toBeHidden();
+    await invite.click();
+    await expect(page.locator("html")).toHaveAttribute("data-back", "done");
+    await expect(dialog).toBeVisible();
+    await page.goBack();
+    await expect(dialog).toBeHidden();
+    await expect(page).toHaveURL((url) => url.pathname === "/people");
+  });
+
   test("a closed layer is not opened by Forward, and a reload leaves none behind", async ({ at }) => {
     const page = await at("/");
     await page.getByRole("list", { name: en.chats.label }).getByRole("link", { name: /Lena/ }).click();

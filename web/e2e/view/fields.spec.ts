@@ -82,7 +82,7 @@ test("a new password follows the rules that are shown, at sign-up and at a reset
   await expect(page.getByText(en.auth.rules.notCommon)).toBeInViewport({ ratio: 1 });
   await expect(page.getByText(en.auth.password, { exact: true })).toBeInViewport({ ratio: 1 });
 
-  await at("/reset?oobCode=x", { as: "signed-out" });
+  await at("/mail?mode=resetPassword&oobCode=x", { as: "signed-out" });
   const fresh = page.getByLabel(en.auth.newPassword, { exact: true });
   await expect(fresh).toBeFocused();
   await expect(fresh).toHaveAttribute("minlength", "8");
@@ -94,7 +94,7 @@ test("a new password follows the rules that are shown, at sign-up and at a reset
   await fresh.fill("ada@example.org");
   await fresh.press("Enter");
   await expect(broken(en.auth.rules.notName)).toBeVisible();
-  await at("/reset?oobCode=old", { as: "signed-out" });
+  await at("/mail?mode=resetPassword&oobCode=old", { as: "signed-out" });
   await expect(page.getByRole("alert")).toHaveText(en.auth.problems.code_ended);
 });
 

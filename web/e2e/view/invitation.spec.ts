@@ -52,7 +52,7 @@ test("an invitation survives a password reset, whose link opens another page", a
   await page.getByRole("button", { name: en.auth.resetSend }).click();
   await expect(page.getByText(en.auth.resetSent)).toBeVisible();
   const mail = await context.newPage();
-  await mail.goto(page.url().replace(/\/reset.*$/, "/reset?oobCode=x&fake=1&as=signed-out"));
+  await mail.goto(page.url().replace(/\/reset.*$/, "/mail?mode=resetPassword&oobCode=x&fake=1&as=signed-out"));
   await mail.getByLabel(en.auth.newPassword, { exact: true }).fill("quiet river at dawn");
   await mail.getByRole("button", { name: en.auth.resetSave }).click();
   await expect(mail).toHaveURL(/\/c\/lena$/);

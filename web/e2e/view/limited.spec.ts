@@ -31,6 +31,13 @@ for (const [code, why] of [
   });
 }
 
+test("who has not confirmed their address reads that this raises the limit of new people", async ({ at }) => {
+  const page = await at("/c/mira.kern", { "held-for": "too_many_new_people", unverified: 1 });
+  const why = words.too_many_new_people("Mira Kern", limits, { unverified: true });
+  expect(why).not.toBe(words.too_many_new_people("Mira Kern", limits));
+  await expect(page.getByRole("status").filter({ hasText: why })).toBeVisible();
+});
+
 test("a refusal of a person who cannot be written to does not say that the account is gone", async ({ at }) => {
   const page = await at("/c/mira.kern");
   const region = page.getByRole("region", { name: en.conversation.label("Mira Kern") });
@@ -49,7 +56,7 @@ test("a device that stands aside for newer ones says so, and can be used again w
   await expect(page.getByText(en.connection.replaced(10))).toHaveCount(0);
 });
 
-for (const place of ["/", "/signin", "/reset?oobCode=x"]) {
+for (const place of ["/", "/signin", "/mail?mode=resetPassword&oobCode=x"]) {
   test(`a page at an address that may not use the chat names the right one (${place})`, async ({ at }) => {
     const page = await at(place, { as: "foreign" });
     await expect(page.getByRole("heading", { name: en.start.foreign })).toBeVisible();

@@ -244,8 +244,8 @@ class World {
         const after = await tx.message(CONVERSATION, key);
         return { never: before && !after, edited: after && !after.settled && after.body !== before?.body };
       });
-      // It was never sent, so it never existed, or it was sent with the new text.
-      if (gone.never) this.typed = this.typed.filter((t) => t.key !== key);
+      // It was never sent, so it never existed, unless a client has used its id; or it was sent with the new text.
+      if (gone.never && !this.sentOnce.has(key)) this.typed = this.typed.filter((t) => t.key !== key);
       if (gone.edited && typed.uid === uid) typed.body = body;
     } catch {
       // The storage is full, and the user saw an error.

@@ -30,10 +30,10 @@ export interface Token {
   readonly endsAt: number;
 }
 
-/** The sign-in is not valid any more. */
 /** Why a sign-in has ended. After "signed-out", nothing may stay on this device. */
 export type EndReason = "ended" | "signed-out" | "disabled" | "deleted";
 
+/** The sign-in is not valid any more. */
 export class SignInEnded extends Error {
   override readonly name = "SignInEnded";
   readonly reason: EndReason;
@@ -50,8 +50,8 @@ export interface ConnectionOptions {
    * if the address is not known and there is no network.
    */
   url(failed: boolean): Promise<string>;
-  /** Returns a token, a new one if `fresh`. Rejects with SignInEnded, or with another error if it failed this time. */
-  token(fresh: boolean): Promise<Token>;
+  /** See Identity.token. Rejects with SignInEnded, or with another error if it failed this time. */
+  token(refused: string | null): Promise<Token>;
   /** Returns the other fields of hello. Called right before hello is sent. */
   hello(): Omit<Hello, "token">;
 }
@@ -97,9 +97,12 @@ export class Connection {
   private attempting = false;
   /** See ConnectionState. Null while a link is live, and if the last one was closed properly. */
   private silentSince: number | null = null;
-  private wantsFresh = false;
+  /** The token of the last hello or renewal. */
+  private token: string | null = null;
+  /** The token of the last hello if the server has refused it. */
+  private refused: string | null = null;
   private freshFailures = 0;
-  /** Whether the link that is being made has a token that was fetched for it. */
+  /** Whether the token of the link that is being made was fetched because the server had refused another one. */
   private hasFresh = false;
 
   private wait: { readonly until: number; readonly replaced: boolean; readonly cancel: Cancel } | null = null;
@@ -196,13 +199,14 @@ export class Connection {
     this.attempting = true;
     this.reportState();
     try {
-      const fresh = this.wantsFresh;
-      const token = await this.options.token(fresh);
+      const { refused } = this;
+      const token = await this.options.token(refused);
       const url = await this.options.url(this.handshakeFailed);
       if (attempt !== this.attempt) return;
       this.handshakeFailed = false;
-      this.wantsFresh = false;
-      this.hasFresh = fresh;
+      this.token = token.value;
+      this.refused = null;
+      this.hasFresh = refused !== null;
       this.next = new Link(this.platform, url, () => ({ token: token.value, ...this.options.hello() }), {
         onFrame: (link, frame) => this.receive(link, frame),
         onUnreadable: (link) => this.handlers.onUnreadable(link),
@@ -279,9 +283,10 @@ export class Connection {
         this.signInEnded("ended");
         return;
       }
-      // The first time, reconnects at once with another token. If that fails too, the usual waits apply. If the sign-in
-      // has ended, token() rejects.
-      this.wantsFresh = true;
+      // The first time, reconnects at once. If that fails too, the usual waits apply. After a hello that was refused, it
+      // is with another token, and if the sign-in has ended, token() rejects. The token of a socket that was live may
+      // be older than the present one: after a new password, the server ends such a socket.
+      if (wasNext) this.refused = this.token;
       if (this.freshFailures++ === 0) this.backoff.reset();
     }
     // Another link is live, is being made, or is scheduled.
@@ -331,8 +336,9 @@ export class Connection {
   private async renew(fresh: boolean): Promise<void> {
     const attempt = this.attempt;
     try {
-      const token = await this.options.token(fresh);
+      const token = await this.options.token(fresh ? this.token : null);
       if (!this.running) return;
+      this.token = token.value;
       this.live?.send({ type: "token", token: token.value });
       this.renewBefore(token.endsAt);
     } catch (err) {

@@ -10,12 +10,12 @@ import { ApiProblem } from "./problem";
 function api(answers: (HttpAnswer | Error)[]): {
   http: HttpApi;
   seen: HttpRequest[];
-  fresh: boolean[];
+  refused: (string | null)[];
   platform: FakePlatform;
 } {
   const platform = new FakePlatform({ clock: new FakeClock(0, settle) });
   const seen: HttpRequest[] = [];
-  const fresh: boolean[] = [];
+  const refused: (string | null)[] = [];
   platform.answer = async (request) => {
     seen.push(request);
     const answer = answers.shift();
@@ -24,12 +24,12 @@ function api(answers: (HttpAnswer | Error)[]): {
   };
   const http = new HttpApi(platform, {
     base: async () => "https://api.test/",
-    token: async (f) => {
-      fresh.push(f);
-      return { value: f ? "fresh" : "kept", endsAt: 0 };
+    token: async (token) => {
+      refused.push(token);
+      return { value: token === null ? "kept" : "fresh", endsAt: 0 };
     },
   });
-  return { http, seen, fresh, platform };
+  return { http, seen, refused, platform };
 }
 
 const answer = (status: number, body: unknown, headers: Record<string, string> = {}): HttpAnswer => ({
@@ -107,9 +107,9 @@ describe("calls", () => {
   });
 
   test("are repeated once with a fresh token after a 401, never twice", async () => {
-    const { http, fresh } = api([answer(401, { code: "token_ended", detail: "x" }), answer(200, { ok: 1 })]);
+    const { http, refused: tokens } = api([answer(401, { code: "token_ended", detail: "x" }), answer(200, { ok: 1 })]);
     expect(await http.json({ method: "GET", path: "x" })).toEqual({ ok: 1 });
-    expect(fresh).toEqual([false, true]);
+    expect(tokens).toEqual([null, "kept"]);
     const again = api([
       answer(401, { code: "unauthenticated", detail: "x" }),
       answer(401, { code: "unauthenticated", detail: "x" }),
@@ -138,9 +138,9 @@ describe("calls", () => {
 
   test("are repeated with a fresh token after a 403 only if they need a claim", async () => {
     const refused = answer(403, { code: "forbidden", detail: "x" });
-    const { http, fresh } = api([refused, answer(200, { ok: 1 })]);
+    const { http, refused: tokens } = api([refused, answer(200, { ok: 1 })]);
     expect(await http.json({ method: "GET", path: "admin/users", claim: true })).toEqual({ ok: 1 });
-    expect(fresh).toEqual([false, true]);
+    expect(tokens).toEqual([null, "kept"]);
     const again = api([refused, refused, answer(200, {})]);
     expect(await problem(again.http.json({ method: "GET", path: "admin/users", claim: true }))).toMatchObject({
       code: "forbidden",

@@ -34,7 +34,7 @@ export interface HttpApiOptions {
   /** Returns the base of all addresses, e.g. `https://chat.example/api`. Rejects with ApiProblem if it is not known. */
   base(): Promise<string>;
   /** See ConnectionOptions.token. */
-  token(fresh: boolean): Promise<Token>;
+  token(refused: string | null): Promise<Token>;
 }
 
 export class HttpApi {
@@ -74,14 +74,15 @@ export class HttpApi {
   }
 
   async answer(call: Call): Promise<HttpAnswer> {
+    const token = call.open === true ? null : (call.token ?? (await this.token(null)));
     try {
-      return await this.attempt(call, false);
+      return await this.attempt(call, token);
     } catch (err) {
       // The token of a user who has just become an admin does not contain the claim yet.
       const stale = err instanceof ApiProblem && (err.status === 401 || (err.status === 403 && call.claim === true));
-      if (!stale || call.open === true || call.token !== undefined) throw err;
+      if (!stale || token === null || call.token !== undefined) throw err;
       try {
-        return await this.attempt(call, true);
+        return await this.attempt(call, await this.token(token));
       } catch (again) {
         // The server has ended this sign-in: another token of it does not help.
         if (again instanceof ApiProblem && again.status === 401 && ["token_ended", "signed_out"].includes(again.code))
@@ -91,10 +92,10 @@ export class HttpApi {
     }
   }
 
-  private async attempt(call: Call, fresh: boolean): Promise<HttpAnswer> {
+  private async attempt(call: Call, token: string | null): Promise<HttpAnswer> {
     const base = await this.options.base();
     const headers: Record<string, string> = { accept: "application/json" };
-    if (call.open !== true) headers["authorization"] = `Bearer ${call.token ?? (await this.token(fresh)).value}`;
+    if (token !== null) headers["authorization"] = `Bearer ${token}`;
     const { blob } = call;
     if (call.body !== undefined || blob) headers["content-type"] = blob?.type ?? "application/json";
     let answer;
@@ -116,9 +117,9 @@ export class HttpApi {
     throw problemOf(answer.status, answer.body, answer.header("retry-after"));
   }
 
-  private async token(fresh: boolean): Promise<Token> {
+  private async token(refused: string | null): Promise<string> {
     try {
-      return await this.options.token(fresh);
+      return (await this.options.token(refused)).value;
     } catch (err) {
       if (err instanceof SignInEnded || err instanceof ApiProblem) throw err;
       throw new ApiProblem(0, "offline", "", { cause: err });

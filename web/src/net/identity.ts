@@ -22,15 +22,45 @@ export interface Identity {
    */
   reauthenticate(password: string): Promise<string | null>;
   /**
-   * Returns an ID token of the account. If `fresh`, it is another one than the last call returned. Rejects with
-   * SignInEnded if the sign-in is not valid any more.
+   * Returns an ID token of the account, and another one than `refused`, which a server does not accept, or not much
+   * longer. Rejects with SignInEnded if the sign-in is not valid any more.
    */
-  token(fresh: boolean): Promise<Token>;
-  /** Sends an email with a link. Succeeds for unknown addresses too. */
+  token(refused: string | null): Promise<Token>;
+  /** Loads the calls about emails with links. */
+  mail(): Promise<MailCalls>;
+}
+
+/** The purposes of the codes in the links of emails. */
+export type MailKind = "verify" | "change" | "reset" | "recover";
+
+/** The code of a link, as the server knows it. */
+export interface MailCode {
+  readonly kind: MailKind;
+  /** The address of the account: after the code is applied, for `change` and `recover`. */
+  readonly email: string;
+  /** The address that is replaced, for `change` and `recover`. May be empty. */
+  readonly before: string;
+}
+
+/**
+ * The calls about emails with links. The server sends each email. Methods reject with ApiProblem, and those that need
+ * the sign-in also with SignInEnded. The code "code_ended" stands for a code that was used, has expired or never existed.
+ */
+export interface MailCalls {
+  /** Sends an email with a code to choose a new password. Succeeds for unknown addresses too. */
   sendReset(email: string): Promise<void>;
-  /** Returns the email address of the account that the code from that email belongs to. */
-  resetAddress(code: string): Promise<string>;
-  /** Sets a new password with the code from that email. The value is the email address. */
+  /** Sends an email with a code that verifies the address of the signed-in account. Few are allowed ("too_many"). */
+  sendVerification(): Promise<void>;
+  /**
+   * Sends an email to `email` with a code that makes it the address of the signed-in account. `password` is that of the
+   * account.
+   */
+  sendChange(email: string, password: string): Promise<void>;
+  /** Returns what a code is for, and leaves it valid. */
+  read(code: string): Promise<MailCode>;
+  /** Applies a code of any kind but `reset`. */
+  apply(code: string): Promise<void>;
+  /** Sets a new password with a code of the kind `reset`. The value is the email address. */
   confirmReset(code: string, password: string): Promise<string>;
 }
 

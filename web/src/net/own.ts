@@ -14,6 +14,8 @@ export interface OwnProfile {
   readonly createdAt: number | null;
   /** The id of the last device where the user has signed in since they did so here. Empty if there is none. */
   readonly newestDevice?: string;
+  /** The email address is not verified yet. */
+  readonly unverified?: boolean;
   /** An operator has warned the user, who has not confirmed it yet. */
   readonly warned?: boolean;
   /** uids. */
@@ -86,11 +88,6 @@ export class OwnApi {
     await this.http.text({ method: "POST", path: "me/password", body: { password } });
   }
 
-  /** Ends every other sign-in of the user. Needs a sign-in within the last minutes. */
-  async signOutOthers(): Promise<void> {
-    await this.http.text({ method: "POST", path: "me/sign-out-others" });
-  }
-
   /** Deletes the account. Needs a sign-in within the last minutes. */
   async leave(): Promise<void> {
     await this.http.text({ method: "DELETE", path: "me", timeoutMs: LONG_MS });
@@ -108,6 +105,8 @@ function readOwn(value: unknown): OwnProfile {
     admin: f.optionalBool("admin"),
     picture: f.optionalText("picture"),
     newestDevice: f.has("newest_device") ? f.object("newest_device").text("id") : "",
+    // An earlier server does not say it.
+    unverified: f.has("email_verified") && !f.bool("email_verified"),
     warned: f.has("warning"),
     createdAt: createdAt && Math.round(createdAt / 1000),
     blocked: f.optionalList("blocked").filter((uid) => typeof uid === "string"),

@@ -6,7 +6,7 @@ import { Fields, Malformed } from "../protocol/fields";
 import { loadCode } from "../platform/code";
 import type { Platform } from "../platform/platform";
 import { SignInEnded, type Token } from "./connection";
-import type { Account, Identity, IdentityConfig } from "./identity";
+import type { Account, Identity, IdentityConfig, MailCalls } from "./identity";
 import { IdentityToolkit, type Problems, Refused, type SignIn } from "./identityToolkit";
 import type * as Forms from "./passwordForms";
 import { ApiProblem } from "./problem";
@@ -27,8 +27,6 @@ export class PasswordIdentity implements Identity {
   /** Set once this page has asked the server whether the stored sign-in is still valid. */
   private confirmed: Promise<void> | null = null;
   private refreshing: { readonly refreshToken: string; readonly result: Promise<SignIn> } | null = null;
-  /** The ID token that {@link token} returned last. */
-  private returned: string | null = null;
 
   constructor(platform: Platform, config: () => Promise<IdentityConfig>) {
     this.platform = platform;
@@ -55,7 +53,7 @@ export class PasswordIdentity implements Identity {
 
   async reauthenticate(password: string): Promise<string | null> {
     const { signIn: signInAgain, authTime } = await forms();
-    const old = (await this.token(false)).value;
+    const old = (await this.token(null)).value;
     const before = this.current();
     if (!before?.email) throw new SignInEnded("ended");
     let signIn;
@@ -73,13 +71,12 @@ export class PasswordIdentity implements Identity {
     return authTime(signIn.idToken) === authTime(old) ? null : old;
   }
 
-  async token(fresh: boolean): Promise<Token> {
+  async token(refused: string | null): Promise<Token> {
     let signIn = this.current();
     if (!signIn) throw new SignInEnded("ended");
     const expired = this.platform.clock.now() > signIn.endsAt - MARGIN_MS;
-    // Another tab may have replaced the token that the caller wants to be replaced.
-    const replaced = this.returned !== null && this.returned !== signIn.idToken;
-    if (expired || (fresh && !replaced)) {
+    // Another tab, or a new sign-in of this one, may have replaced the refused token.
+    if (expired || signIn.idToken === refused) {
       signIn = await this.refresh(signIn);
     } else {
       this.confirmed ??= this.confirm(signIn).catch((err: unknown) => {
@@ -91,20 +88,11 @@ export class PasswordIdentity implements Identity {
       signIn = this.current();
       if (signIn?.uid !== uid) throw new SignInEnded("ended");
     }
-    this.returned = signIn.idToken;
     return { value: signIn.idToken, endsAt: signIn.endsAt };
   }
 
-  async sendReset(email: string): Promise<void> {
-    await (await forms()).sendReset(this.toolkit, email.trim());
-  }
-
-  async resetAddress(code: string): Promise<string> {
-    return await (await forms()).confirmReset(this.toolkit, code, null);
-  }
-
-  async confirmReset(code: string, password: string): Promise<string> {
-    return await (await forms()).confirmReset(this.toolkit, code, password);
+  async mail(): Promise<MailCalls> {
+    return (await forms()).mailCalls(this.toolkit, this);
   }
 
   /** Lets the server confirm a sign-in that an earlier page has stored. If the network fails, the sign-in stays valid. */

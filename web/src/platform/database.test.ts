@@ -251,6 +251,68 @@ test("a database that stops answering rejects with StorageSilent after 3 s, but 
   }
 });
 
+test("a transaction that waits for a slow one of the same rows is not silent, but one of other rows is", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  try {
+    const requests: { onsuccess?: () => void }[] = [];
+    const transactions: { oncomplete: () => void }[] = [];
+    const transaction = (): object => {
+      const tx = {
+        oncomplete: (): void => undefined,
+        objectStore: () => ({ get: () => requests[requests.push({}) - 1] }),
+        commit: () => undefined,
+        abort: () => undefined,
+      };
+      transactions.push(tx);
+      return tx;
+    };
+    const opened = { result: { transaction, close: () => undefined }, onsuccess: (): void => undefined };
+    const opening = openIndexed({ open: () => opened } as unknown as IDBFactory, "test", shape, 5000);
+    opened.onsuccess();
+    const db = await opening;
+    const outcomes: string[] = [];
+    const watch = (name: string, outcome: Promise<unknown>): void => {
+      outcome.then(
+        () => outcomes.push(`${name} done`),
+        (err: unknown) => outcomes.push(`${name} ${err instanceof StorageSilent ? "silent" : String(err)}`),
+      );
+    };
+    watch(
+      "slow",
+      db.write(["notes"], async (writes) => {
+        for (let n = 0; n < 4; n++) await writes.get("notes", "a");
+      }),
+    );
+    watch(
+      "behind",
+      db.write(["notes"], (writes) => writes.get("notes", "a")),
+    );
+    watch(
+      "other",
+      db.write(["other"], (writes) => writes.get("other", "a")),
+    );
+    const [first, second] = requests;
+    for (const answer of [first, ...Array.from({ length: 3 }, () => null)]) {
+      for (let checks = 0; checks < 5; checks++) {
+        vi.advanceTimersByTime(500);
+        await new Promise((turn) => setImmediate(turn));
+      }
+      (answer ?? requests.at(-1))?.onsuccess?.();
+      await new Promise((turn) => setImmediate(turn));
+    }
+    expect(outcomes).toEqual(["other silent"]);
+    transactions[0]?.oncomplete();
+    second?.onsuccess?.();
+    await new Promise((turn) => setImmediate(turn));
+    transactions[1]?.oncomplete();
+    await new Promise((turn) => setImmediate(turn));
+    expect(outcomes).toEqual(["other silent", "slow done", "behind done"]);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
+});
+
 test("a full disk rejects with StorageFull and keeps nothing, whether the put or the commit fails", async () => {
   const full = (): DOMException => new DOMException("no room", "QuotaExceededError");
   const db = await openIndexed(factory, "test", shape, 5000);

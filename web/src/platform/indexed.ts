@@ -13,9 +13,9 @@ import {
 } from "./database";
 
 /**
- * How often a transaction checks that it makes progress, and after how many checks without any it is given up. Checks
- * instead of a deadline, and a turn of the event loop between them, because a machine that wakes up runs late timers
- * before the database answers.
+ * How often a transaction checks that it or one that it waits for makes progress, and after how many checks without any
+ * it is given up. Checks instead of a deadline, and a turn of the event loop between them, because a machine that wakes
+ * up runs late timers before the database answers.
  */
 const CHECK_MS = 500;
 const CHECKS = 6;
@@ -37,7 +37,7 @@ export function openIndexed(
       clearTimeout(timer);
       reject(translate(err));
     };
-    const timer = setTimeout(() => fail(new StorageLost("the database did not open in time")), patienceMs);
+    const timer = setTimeout(() => fail(new StorageLost("the database did not open")), patienceMs);
     let request: IDBOpenDBRequest;
     try {
       request = factory.open(name, shape.version);
@@ -94,6 +94,8 @@ function upgrade(request: IDBOpenDBRequest, shape: Shape, oldVersion: number): v
 
 class IndexedDatabase implements Database {
   readonly durable = true;
+  /** The transactions under way, with the checks since the last answer. */
+  private readonly pending = new Set<{ readonly stores: readonly string[]; checks: number }>();
   private readonly db: IDBDatabase;
   private readonly absence: Absence;
   private lost: (() => void) | null = null;
@@ -161,14 +163,18 @@ class IndexedDatabase implements Database {
       }
       let outcome: { value: T } | { error: unknown } | null = null;
       const unwatch = this.absence.watch(tx);
-      let checks = 0;
+      const mine = { stores, checks: 0 };
+      this.pending.add(mine);
+      const onAnswer = (): void => {
+        // Also for those on the same stores, which may have to wait for this one.
+        for (const other of this.pending) if (other.stores.some((name) => stores.includes(name))) other.checks = 0;
+      };
       let timer: ReturnType<typeof setTimeout>;
-      let over = false;
       const checkLater = (): void => {
-        if (!over) timer = setTimeout(check, CHECK_MS);
+        if (this.pending.has(mine)) timer = setTimeout(check, CHECK_MS);
       };
       const check = (): void => {
-        if (++checks < CHECKS) {
+        if (++mine.checks < CHECKS) {
           nextTurn(checkLater);
           return;
         }
@@ -182,20 +188,20 @@ class IndexedDatabase implements Database {
       };
       checkLater();
       const ended = (): void => {
-        over = true;
+        this.pending.delete(mine);
         clearTimeout(timer);
         unwatch();
       };
       tx.oncomplete = () => {
         ended();
         if (outcome && "value" in outcome) resolve(outcome.value);
-        else reject(outcome ? outcome.error : new StorageLost("the transaction ended before its work was done"));
+        else reject(outcome ? outcome.error : new StorageLost("the transaction ended too early"));
       };
       tx.onabort = () => {
         ended();
         reject(outcome && "error" in outcome ? outcome.error : translate(tx.error));
       };
-      body(new Transaction(tx, () => (checks = 0))).then(
+      body(new Transaction(tx, onAnswer)).then(
         (value) => {
           outcome = { value };
           // All requests were made, so this ends the transaction a turn earlier.

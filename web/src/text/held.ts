@@ -3,6 +3,16 @@ import { plurals } from "./plural";
 
 const plural = plurals("en");
 
+interface Limits {
+  readonly strangerMessages: number;
+  readonly newPeople: number;
+}
+
+interface Writer {
+  /** The address of the user is not verified, so they may write to fewer new people. */
+  readonly unverified?: boolean;
+}
+
 const english = {
   /** Why a message was not sent. */
   refused: (why: string) => `Not sent. ${why}`,
@@ -10,8 +20,8 @@ const english = {
   held: {
     answer_awaited: (name: string, { strangerMessages }: { readonly strangerMessages: number }) =>
       `Waiting until ${name} answers. Before that, at most ${plural(strangerMessages, { one: "1 message", other: `${strangerMessages} messages` })} can be on the way.`,
-    too_many_new_people: (name: string, { newPeople }: { readonly newPeople: number }) =>
-      `Waiting until tomorrow, or until ${name} writes. You can write to ${plural(newPeople, { one: "1 new person", other: `${newPeople} new people` })} a day.`,
+    too_many_new_people: (name: string, { newPeople }: Limits, { unverified }: Writer = {}) =>
+      `Waiting until tomorrow, or until ${name} writes. You can write to ${plural(newPeople, { one: "1 new person", other: `${newPeople} new people` })} a day.${unverified === true ? " Confirm your email address to write to more." : ""}`,
     inbox_full: (name: string) => `Waiting until ${name} has received the messages before.`,
     outbox_full: () => "Waiting until more of your other messages have arrived.",
     at_ahead: () => "Waiting, because the clock of this device is ahead.",
@@ -32,11 +42,7 @@ const english = {
 export const heldText = inLanguage("held", english);
 
 /** Returns why messages wait; "" for a code of a later server. */
-export function heldReason(
-  code: string,
-  name: string,
-  limits: { readonly strangerMessages: number; readonly newPeople: number },
-): string {
+export function heldReason(code: string, name: string, limits: Limits, me: Writer): string {
   const { held } = heldText;
-  return Object.hasOwn(held, code) ? held[code as keyof typeof held](name, limits) : "";
+  return Object.hasOwn(held, code) ? held[code as keyof typeof held](name, limits, me) : "";
 }

@@ -12,7 +12,6 @@ const english = {
   usernameMeans: (username: string) => `Your username will be ${username}.`,
   usernameHint: "How people find you.",
   usernameChange: "Others will find you by the new username. Addresses with the old one will stop working.",
-  email: "Email",
   profileSaved: "Your profile has been changed.",
   pictureAdd: "Add a picture",
   pictureChange: "Change the picture",

@@ -13,9 +13,10 @@ const places: Place[] = [
   { name: "signin", next: "/c/mira" },
   { name: "signup", next: "/" },
   { name: "signup", next: "/c/mira" },
-  { name: "reset", code: null, next: "/" },
-  { name: "reset", code: null, next: "/c/mira" },
-  { name: "reset", code: "a/b?c&d", next: "/" },
+  { name: "reset", next: "/" },
+  { name: "reset", next: "/c/mira" },
+  { name: "mail", mode: "verifyEmail", code: "a/b?c&d" },
+  { name: "mail", mode: "", code: "" },
 ];
 
 describe("places", () => {
@@ -28,13 +29,25 @@ describe("places", () => {
     expect(parse(path).name).toBe("nowhere");
   });
 
-  test.each(["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:x", "/signin", "people", ""])(
-    "neither a sign-in nor a sign-up ever leads to %s",
-    (next) => {
-      for (const name of ["signin", "signup"])
-        expect(parse(`/${name}`, `?next=${encodeURIComponent(next)}`)).toEqual({ name, next: "/" });
-    },
-  );
+  test("the address of a link may have more than its mode and its code, or less", () => {
+    const search = "?mode=recoverEmail&oobCode=c0de&apiKey=k&lang=en&next=%2Fc%2Fmira";
+    expect(parse("/mail", search)).toEqual({ name: "mail", mode: "recoverEmail", code: "c0de" });
+    expect(parse("/mail")).toEqual({ name: "mail", mode: "", code: "" });
+  });
+
+  test.each([
+    "https://evil.example/",
+    "//evil.example",
+    "/\\evil.example",
+    "javascript:x",
+    "/signin",
+    "/mail?mode=verifyEmail&oobCode=x",
+    "people",
+    "",
+  ])("neither a sign-in nor a sign-up ever leads to %s", (next) => {
+    for (const name of ["signin", "signup"])
+      expect(parse(`/${name}`, `?next=${encodeURIComponent(next)}`)).toEqual({ name, next: "/" });
+  });
 
   test("users without a known username are reached by their id", () => {
     expect(chatWith({ uid: "u1", username: "" })).toBe("/c/~u1");

@@ -13,10 +13,10 @@ export type Place =
   | { readonly name: "people" }
   | { readonly name: "settings" }
   | { readonly name: "admin"; readonly tab: AdminTab }
-  /** `next` is the place to open once the user is signed in. */
-  | { readonly name: "signin" | "signup"; readonly next: string }
-  /** `code` is the code from the email; null asks for the email address. */
-  | { readonly name: "reset"; readonly code: string | null; readonly next: string }
+  /** `next` is the place to open once the user is signed in. "reset" asks for the address to mail a link to. */
+  | { readonly name: "signin" | "signup" | "reset"; readonly next: string }
+  /** The link of an email. Its `mode` and its `code` may be anything. */
+  | { readonly name: "mail"; readonly mode: string; readonly code: string }
   | { readonly name: "nowhere" };
 
 export function parse(path: string, search = ""): Place {
@@ -31,11 +31,12 @@ export function parse(path: string, search = ""): Place {
         return { name: head };
       case "admin":
         return { name: "admin", tab: "people" };
+      case "mail":
+        return { name: head, mode: query.get("mode") ?? "", code: query.get("oobCode") ?? "" };
       case "signin":
       case "signup":
-        return { name: head, next: within(query.get("next")) };
       case "reset":
-        return { name: "reset", code: query.get("oobCode") || null, next: within(query.get("next")) };
+        return { name: head, next: within(query.get("next")) };
     }
   }
   if (parts.length === 2 && second !== undefined) {
@@ -58,14 +59,12 @@ export function href(place: Place): string {
       return `/c/${place.person.startsWith("~") ? "~" + encodeURIComponent(place.person.slice(1)) : encodeURIComponent(place.person)}`;
     case "admin":
       return place.tab === "people" ? "/admin" : `/admin/${place.tab}`;
+    case "mail":
+      return `/mail?${new URLSearchParams({ mode: place.mode, oobCode: place.code }).toString()}`;
     case "signin":
     case "signup":
-    case "reset": {
-      const query = new URLSearchParams();
-      if (place.name === "reset" && place.code !== null) query.set("oobCode", place.code);
-      if (place.next !== "/") query.set("next", place.next);
-      return `/${place.name}${query.size === 0 ? "" : `?${query.toString()}`}`;
-    }
+    case "reset":
+      return `/${place.name}${place.next === "/" ? "" : `?${new URLSearchParams({ next: place.next }).toString()}`}`;
     default:
       return `/${place.name}`;
   }
@@ -85,7 +84,7 @@ function within(next: string | null): string {
   const url = URL.canParse(next, "http://here.invalid") ? new URL(next, "http://here.invalid") : null;
   if (!url || url.origin !== "http://here.invalid") return "/";
   const name = parse(url.pathname).name;
-  return name === "nowhere" || name === "signin" || name === "signup" || name === "reset"
+  return name === "nowhere" || name === "signin" || name === "signup" || name === "reset" || name === "mail"
     ? "/"
     : url.pathname + (name === "people" ? url.search : "");
 }

@@ -7,6 +7,7 @@ import { adminText } from "../text/admin";
 import { authText } from "../text/auth";
 import { choiceText } from "../text/choices";
 import { heldText } from "../text/held";
+import { mailText } from "../text/mail";
 import { messageText } from "../text/messages";
 import { fieldText, problemText as formProblemText } from "./formProblems";
 import { problemText } from "./problems";
@@ -65,6 +66,7 @@ const all = {
   ...authText.problems,
   ...messageText.problems,
   ...heldText.problems,
+  ...mailText.problems,
   ...choiceText.problems,
   ...adminText.problems,
 };

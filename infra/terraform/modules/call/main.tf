@@ -43,6 +43,13 @@ variable "after" {
   nullable    = false
 }
 
+variable "accept" {
+  description = "Text of an error with which the call may be refused. It then counts as done, with a warning. If empty, every error is one."
+  type        = string
+  default     = ""
+  nullable    = false
+}
+
 resource "terraform_data" "this" {
   triggers_replace = [var.method, var.url, var.body, var.after]
 
@@ -55,6 +62,7 @@ resource "terraform_data" "this" {
       BODY    = var.body
       PROJECT = var.project
       TOKEN   = var.token
+      ACCEPT  = var.accept
     }
   }
 }

@@ -20,6 +20,10 @@ override_module {
 }
 
 override_module {
+  target = module.identity_mail
+}
+
+override_module {
   target = module.resource_manager
 }
 

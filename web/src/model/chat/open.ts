@@ -18,7 +18,7 @@ export interface OpenChatParts {
   /** See ConnectionOptions.url. */
   url(failed: boolean): Promise<string>;
   /** See ConnectionOptions.token. */
-  token(fresh: boolean): Promise<Token>;
+  token(refused: string | null): Promise<Token>;
 }
 
 export interface OpenChat {
@@ -47,7 +47,7 @@ export async function openChat(parts: OpenChatParts, handlers: ChatHandlers): Pr
       own: new OwnApi(http),
       archive: new ArchiveApi(http, (what, why) => platform.report(what, why)),
       url: (failed) => parts.url(failed),
-      token: (fresh) => parts.token(fresh),
+      token: (refused) => parts.token(refused),
     },
     handlers,
   );

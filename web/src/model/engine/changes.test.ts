@@ -255,6 +255,39 @@ test("a transmitted message is sent again with the body that it was sent with, a
   expect(changes()).toEqual([]);
 });
 
+// Found by the fault run "redis-aof-cut" with the seed 61: the message was sent again without its text, and refused.
+test.each([
+  ["edited", EDIT, "better"],
+  ["deleted", DELETE, ""],
+])("a message that another device has %s is sent again with the body that it was sent with", async (_, what, shown) => {
+  const first = await stage.device.send(BOB, "first");
+  await settle();
+  await stage.accept(s, 0);
+  const at = sent(s, "send")[0]?.["at"] as number;
+  const sentRow = () => stage.device.store.read((tx) => tx.message(CONVERSATION, `${first}.${ME}`));
+  const changed = { ...change(9, 1, what, { ...own, at: at + 1 }), of: { id: first, from: ME, at } };
+  await deliver(changed, receipt("delivered", 9, { delivered_at: at + 2 }));
+  expect(await sentRow()).toMatchObject({ status: "sent", body: shown });
+  // The server has lost the message, but not its change.
+  s = await stage.reconnected(false);
+  expect(sent(s, "send")).toMatchObject([{ id: first, body: "first", at }]);
+  await stage.accept(s, 0);
+  // The next page does it, too.
+  await stage.restart();
+  s = await stage.greeted(false);
+  expect(sent(s, "send")).toMatchObject([{ id: first, body: "first", at }]);
+  const delivered = {
+    type: "delivered",
+    conversation: CONVERSATION,
+    messages: [{ id: first, at }],
+    delivered_at: at + 3,
+  };
+  await deliver(delivered);
+  const last = await sentRow();
+  expect(last).toMatchObject({ status: "delivered", body: shown });
+  expect(JSON.stringify(last)).not.toContain("first");
+});
+
 test("a reaction that is refused for its rate waits alone", async () => {
   await deliver(message(1));
   await react(9, key(1), "👍");

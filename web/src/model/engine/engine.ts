@@ -66,7 +66,7 @@ export class Engine {
       parts.platform,
       {
         url: (failed) => parts.url(failed),
-        token: (fresh) => parts.token(fresh),
+        token: (refused) => parts.token(refused),
         hello: () => ({
           device: this.device,
           cursor: this.inbound.cursor,

@@ -25,7 +25,7 @@ export interface EngineParts {
   /** See ConnectionOptions.url. */
   url(failed: boolean): Promise<string>;
   /** See ConnectionOptions.token. */
-  token(fresh: boolean): Promise<Token>;
+  token(refused: string | null): Promise<Token>;
 }
 
 /** The parts that receiving needs. */

@@ -367,7 +367,7 @@ export class Sender {
       type: "send",
       id,
       to,
-      body: row.settled?.body ?? row.body,
+      body: row.original ?? row.settled?.body ?? row.body,
       at,
       ...(row.replyTo === null ? {} : { reply_to: row.replyTo }),
     });

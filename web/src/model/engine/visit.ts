@@ -42,7 +42,7 @@ export class Visit {
       parts.platform,
       {
         url: (failed) => parts.url(failed),
-        token: (fresh) => parts.token(fresh),
+        token: (refused) => parts.token(refused),
         hello: () => ({ device: this.device, cursor: this.inbound.cursor, background: true }),
       },
       {

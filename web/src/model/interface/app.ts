@@ -1,3 +1,6 @@
+import type { HttpApi } from "../../net/http";
+import type { Identity } from "../../net/identity";
+import type { Platform } from "../../platform/platform";
 import type { Readable, Unsubscribe } from "../observable";
 import type { Chat } from "./chat";
 import type { Outcome, Problem } from "./outcome";
@@ -33,12 +36,13 @@ export interface NewAccount {
 
 /** Signing up and signing in. */
 export interface Accounts {
-  /** Creates the account and signs in. On success, `session` is `signed-in`. Problems carry `fields`. */
+  /**
+   * Creates the account, signs in, and has an email sent that verifies the address. On success, `session` is `signed-in`,
+   * also if that email cannot be sent. Problems carry `fields`.
+   */
   signUp(form: NewAccount): Promise<Outcome>;
   /** On success, `session` is `signed-in`. */
   signIn(email: string, password: string): Promise<Outcome>;
-  /** Sends an email with a link. Succeeds for unknown addresses too, so that nobody can probe who has an account. */
-  resetPassword(email: string): Promise<Outcome>;
   /**
    * Loads the most common passwords of at least 8 characters, in lower case, which nobody may choose. Problems:
    * "offline", "outdated".
@@ -49,14 +53,22 @@ export interface Accounts {
    * not known.
    */
   passwordChangedAt(): Promise<Outcome<number | null>>;
-  /** Returns the email address of the account that the code from that email belongs to. Problems: "code_ended". */
-  resetAddress(code: string): Promise<Outcome<string>>;
-  /**
-   * Sets a new password with the code from that email (`oobCode` in the address /reset?oobCode=…), signs in with it,
-   * and signs out every other device. `signedIn` is false if only the password could be set. Problems: "code_ended"
-   * (used, or older than an hour), "password_weak" with `fields`.
-   */
-  confirmReset(code: string, password: string): Promise<Outcome<{ readonly signedIn: boolean }>>;
+  /** See model/mail.ts. */
+  readonly late: AccountParts;
+}
+
+/** The parts that emails with links are built on. Their code is loaded when a screen needs it. */
+export interface AccountParts {
+  readonly platform: Pick<Platform, "clock" | "http" | "notes" | "random" | "report"> & {
+    readonly page: Pick<Platform["page"], "origin">;
+  };
+  readonly identity: Pick<Identity, "mail" | "token">;
+  readonly session: Readable<Session>;
+  signIn(email: string, password: string): Promise<Outcome>;
+  /** Returns the HTTP API with the sign-in of this page. */
+  http(): Pick<HttpApi, "text">;
+  /** Shows that the server has ended the sign-in of this page. Stored data stays. */
+  endSession(reason: "ended"): Promise<void>;
 }
 
 export type NotificationPermissionState = "unsupported" | "unasked" | "granted" | "denied";

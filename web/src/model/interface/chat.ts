@@ -14,6 +14,8 @@ export interface Me extends User {
   readonly admin: boolean;
   /** The id of the last device where the user has signed in since they did so here. Empty if there is none. */
   readonly newestDevice?: string;
+  /** The email address is not verified yet; see model/mail.ts. */
+  readonly unverified?: boolean;
   /** An operator has warned the user, who has not confirmed it yet; see model/report.ts. */
   readonly warned?: boolean;
   /** When the account was created. Null until the profile is loaded. */

@@ -158,7 +158,7 @@ async function fetchWaiting(parts: DeliveryParts, signed: Signed, { from }: Push
   const config = new ConfigSource(platform);
   const identity = parts.identity(platform, config);
   const time = new ServerTime(platform.clock);
-  const token = (fresh: boolean): ReturnType<typeof identity.token> => identity.token(fresh);
+  const token = (refused: string | null): ReturnType<typeof identity.token> => identity.token(refused);
   const visit = new Visit({
     platform,
     uid,
@@ -212,7 +212,7 @@ function announce({ platform, store, uid }: Pick<Signed, "platform" | "store" | 
 function httpOf(
   platform: Platform,
   config: ConfigSource,
-  token: (fresh: boolean) => ReturnType<ReturnType<IdentityFactory>["token"]>,
+  token: (refused: string | null) => ReturnType<ReturnType<IdentityFactory>["token"]>,
 ): HttpApi {
   return new HttpApi(platform, { base: async () => (await config.get()).apiBase, token });
 }
@@ -309,7 +309,7 @@ async function register(parts: DeliveryParts, { uid, row, platform, store }: Sig
   const config = new ConfigSource(platform);
   const identity = parts.identity(platform, config);
   await putPush(
-    httpOf(platform, config, (fresh) => identity.token(fresh)),
+    httpOf(platform, config, (refused) => identity.token(refused)),
     device.id,
     subscription,
     row,

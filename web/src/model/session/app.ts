@@ -8,11 +8,10 @@ import { HttpApi } from "../../net/http";
 import type { Account, Identity, IdentityFactory } from "../../net/identity";
 import { OwnApi } from "../../net/own";
 import { ApiProblem } from "../../net/problem";
-import { Backoff } from "../../net/backoff";
 import { loadCode } from "../../platform/code";
 import type { Channel, Platform } from "../../platform/platform";
 import type { OpenChat, openChat } from "../chat/open";
-import type { Accounts, App, Attention, NewAccount, Session, SignedOutReason } from "../interface/app";
+import type { AccountParts, Accounts, App, Attention, NewAccount, Session, SignedOutReason } from "../interface/app";
 import type { Outcome } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { outcome, problemOf } from "../outcome";
@@ -43,12 +42,13 @@ function normal(password: string): string {
   return password.normalize("NFC");
 }
 
-export class AppModel implements App, Accounts {
+export class AppModel implements App, Accounts, AccountParts {
   readonly accounts: Accounts = this;
-  private readonly platform: Platform;
+  readonly late: AccountParts = this;
+  readonly platform: Platform;
   private readonly loadChat: ChatLoader;
   private readonly config: ConfigSource;
-  private readonly identity: Identity;
+  readonly identity: Identity;
   private readonly remembered: Remembered;
   private readonly value = new Value<Session>({ state: "starting" });
   private readonly attentionModel: AttentionModel;
@@ -111,6 +111,11 @@ export class AppModel implements App, Accounts {
       const password = normal(form.password);
       await new OwnApi(this.http()).signUp({ ...form, password });
       await this.signedIn(await this.identity.signIn(form.email, password));
+      // The account exists without it. The user can have it sent again.
+      this.identity
+        .mail()
+        .then((mail) => mail.sendVerification())
+        .catch((err: unknown) => this.platform.report("the address could not be verified", err));
     });
   }
 
@@ -119,10 +124,6 @@ export class AppModel implements App, Accounts {
       this.preload();
       await this.signedIn(await this.identity.signIn(email, normal(password)));
     });
-  }
-
-  resetPassword(email: string): Promise<Outcome> {
-    return outcome(() => this.identity.sendReset(email));
   }
 
   commonPasswords(): Promise<Outcome<ReadonlySet<string>>> {
@@ -139,37 +140,6 @@ export class AppModel implements App, Accounts {
       const code = await loadCode(() => import("./passwordChange"));
       return await code.passwordChangedAt(this.platform.http, (await this.config.get()).apiBase, token);
     });
-  }
-
-  resetAddress(code: string): Promise<Outcome<string>> {
-    return outcome(() => this.identity.resetAddress(code));
-  }
-
-  confirmReset(code: string, password: string): Promise<Outcome<{ readonly signedIn: boolean }>> {
-    return outcome(async () => {
-      this.preload();
-      const email = await this.identity.confirmReset(code, normal(password));
-      // The code proves the address, so the user is signed in with the new password.
-      const signedIn = (await this.signIn(email, password)).ok;
-      if (signedIn) void this.signOutOthers(new Backoff(this.platform.random, 4_000, 60_000));
-      return { signedIn };
-    });
-  }
-
-  /** Signs out every other device. Tries again for a while; after that, the server notices the new password itself. */
-  private async signOutOthers(backoff: Backoff, tries = 5): Promise<void> {
-    const generation = this.generation;
-    try {
-      await new OwnApi(this.http()).signOutOthers();
-    } catch (err) {
-      if (!(err instanceof ApiProblem) || !err.retryable || tries <= 1) {
-        this.platform.report("other devices could not be signed out", err);
-        return;
-      }
-      this.platform.clock.after((err.retryAfterMs ?? 0) + backoff.next(), () => {
-        if (generation === this.generation) void this.signOutOthers(backoff, tries - 1);
-      });
-    }
   }
 
   /** Loads the code for signed-in users while the server checks the password. */
@@ -219,7 +189,7 @@ export class AppModel implements App, Accounts {
           if (failed) this.config.renew();
           return (await this.config.get()).realtimeUrl;
         },
-        token: (fresh) => this.token(account, fresh),
+        token: (refused) => this.token(account, refused),
       },
       {
         onReceived: (messages, hidden) =>
@@ -227,7 +197,7 @@ export class AppModel implements App, Accounts {
             messages.flatMap(({ row, name }) => incomingOf(row, account.uid, name, hidden) ?? []),
             hidden,
           ),
-        onSignInEnded: (reason) => void this.endSession(generation, reason),
+        onSignInEnded: (reason) => void this.endSession(reason, generation),
         signOut: () => this.signOutHere(account),
         confirm: (password, renewed) => this.confirm(account, password, renewed),
         signOutElsewhere: (password, renewed, chosen) => this.signOutElsewhere(account, password, renewed, chosen),
@@ -347,7 +317,7 @@ export class AppModel implements App, Accounts {
    * Handles a server that rejects the sign-in. Unsent messages stay on this device unless the account was deleted or the
    * device was signed out.
    */
-  private async endSession(generation: number, reason: EndReason): Promise<void> {
+  async endSession(reason: EndReason, generation = this.generation): Promise<void> {
     const account = this.running?.account;
     if (generation !== this.generation || !account) return;
     const mine = this.remembered.account()?.uid === account.uid;
@@ -408,21 +378,21 @@ export class AppModel implements App, Accounts {
 
   // --- tokens ---
 
-  private async token(account: Account, fresh: boolean): Promise<Token> {
+  private async token(account: Account, refused: string | null): Promise<Token> {
     // Another tab may have signed in another account, whose token must not be used here.
     if (this.identity.remembered()?.uid !== account.uid) throw new SignInEnded("ended");
-    const token = await this.identity.token(fresh);
+    const token = await this.identity.token(refused);
     this.lastToken = token.value;
     return token;
   }
 
-  private http(): HttpApi {
+  http(): HttpApi {
     return new HttpApi(this.platform, {
       base: async () => (await this.config.get()).apiBase,
-      token: async (fresh) => {
+      token: async (refused) => {
         const account = this.running?.account;
         if (!account) throw new SignInEnded("ended");
-        return await this.token(account, fresh);
+        return await this.token(account, refused);
       },
     });
   }

@@ -181,7 +181,8 @@ export class MessageChanges implements ChangeRules {
       else waiting.push(change);
     }
     const changes = waiting.map(effectOf).reduce(mergeChanges, settled);
-    const { changes: oldChanges, settled: oldSettled, ...rest } = row;
+    const { changes: oldChanges, settled: oldSettled, original: known, ...rest } = row;
+    const original = content ?? known ?? before.body;
     const next = waiting.length > 0 && {
       body,
       changes: settled,
@@ -194,6 +195,7 @@ export class MessageChanges implements ChangeRules {
       body: changedBody(changes, body),
       ...(!noChanges(changes) && { changes: oldChanges && isEqual(oldChanges, changes) ? oldChanges : changes }),
       ...(same && { settled: same }),
+      ...(row.queue !== undefined && original !== body && { original }),
     };
   }
 

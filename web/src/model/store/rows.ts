@@ -46,6 +46,11 @@ export interface MessageRow {
   readonly heard?: Micros;
   /** The sum of the changes that `body` has. Missing if there are none. */
   readonly changes?: Changes;
+  /**
+   * The body to send again, if changes that a server has are in `body` already: another device may have edited or
+   * deleted a message that Redis then lost. Set only in the outbox.
+   */
+  readonly original?: string;
   /** The message without the user's own undelivered changes. Missing if there are none. */
   readonly settled?: {
     readonly body: string;

@@ -200,7 +200,7 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
     content && (row.settled ?? row.changes ?? saved?.changes)
       ? await changeRules(tx).withChanges(tx, row, saved?.changes, content.body)
       : { ...row, body: content?.body ?? row.body };
-  const { queue, heard: before, ...rest } = changed;
+  const { queue, heard: before, original, ...rest } = changed;
   const heard = saved ? undefined : before;
   const final = status === "delivered" || status === "refused";
   const next: MessageRow = {
@@ -212,7 +212,7 @@ async function advance(tx: WriteTx, row: MessageRow, step: Step): Promise<void> 
     acceptedAt: content?.accepted_at ?? row.acceptedAt ?? step.acceptedAt ?? null,
     deliveredAt: (content && step.deliveredAt) ?? row.deliveredAt ?? step.deliveredAt ?? null,
     refusal: status === "refused" ? (row.refusal ?? step.refusal ?? null) : null,
-    ...(queue === undefined || final ? {} : { queue }),
+    ...(queue === undefined || final ? {} : { queue, ...(original !== undefined && { original }) }),
     ...(heard === undefined ? {} : { heard }),
   };
   const sameContent = next.body === row.body && next.replyTo === row.replyTo && next.at === row.at;

@@ -10,6 +10,8 @@ export class FakeArchive {
   /** The changes of messages, also of those that are not saved yet, with the time of the last one in µs. */
   private readonly changed = new Map<string, { readonly changes: Changes; readonly at: number }>();
   readonly marks: Record<string, Record<string, number>> = {};
+  /** uid → whether the address is verified. Nothing is said about others, as by an earlier server. */
+  readonly unverified = new Map<string, "unverified" | "verified">();
   readonly directory = new Map<
     string,
     { uid: string; username: string; display_name: string; admin?: boolean; picture?: string }
@@ -176,6 +178,7 @@ export class FakeArchive {
       ...this.profile(uid),
       email: `${uid}@example.org`,
       admin: this.directory.get(uid)?.admin === true,
+      ...(this.unverified.has(uid) ? { email_verified: this.unverified.get(uid) === "verified" } : {}),
       blocked: this.blocked[uid] ?? [],
     };
   }

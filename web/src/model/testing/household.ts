@@ -1,5 +1,5 @@
 /** Browsers with tabs that run the whole model, on one server and one clock. */
-import type { Account, Identity } from "../../net/identity";
+import type { Account, Identity, MailCalls, MailCode } from "../../net/identity";
 import { SignInEnded } from "../../net/connection";
 import { ApiProblem } from "../../net/problem";
 import { conversationId } from "../../protocol/chat";
@@ -51,23 +51,47 @@ class FakeIdentity implements Identity {
     return `${this.platform.notes.get("identity.uid") ?? ""} ${this.tokens}`;
   }
 
-  async token(_fresh: boolean): Promise<{ value: string; endsAt: number }> {
+  async token(refused: string | null): Promise<{ value: string; endsAt: number }> {
     const uid = this.platform.notes.get("identity.uid");
     if (uid === null || this.house.revoked.has(uid)) throw new SignInEnded("ended");
+    if (refused !== null) this.house.refreshed.push(uid);
     return { value: `${uid} ${++this.tokens}`, endsAt: this.platform.clock.now() + HOUR_MS };
   }
 
-  async sendReset(): Promise<void> {}
-
-  async resetAddress(code: string): Promise<string> {
-    if (code === "old") throw new ApiProblem(400, "code_ended", "");
-    return `${code}@example.org`;
-  }
-
-  async confirmReset(code: string, password: string): Promise<string> {
-    this.house.passwords.push(password);
-    if (code === "old") throw new ApiProblem(400, "code_ended", "");
-    return `${code}@example.org`;
+  async mail(): Promise<MailCalls> {
+    const { house } = this;
+    const send = (mail: string): void => {
+      if (house.mailDown) throw new ApiProblem(400, "too_many", "");
+      house.mails.push(mail);
+    };
+    const read = (code: string): MailCode => {
+      const found = house.codes.get(code);
+      if (!found) throw new ApiProblem(400, "code_ended", "");
+      return found;
+    };
+    return {
+      sendReset: async (email) => send(`reset ${email}`),
+      sendVerification: async () => send(`verify ${this.remembered()?.email ?? ""}`),
+      sendChange: async (email, password) => {
+        house.passwords.push(password);
+        send(`change ${this.remembered()?.email ?? ""} to ${email}`);
+      },
+      read: async (code) => read(code),
+      apply: async (code) => {
+        const { kind, email, before } = read(code);
+        house.codes.delete(code);
+        for (const uid of [email, before].map((address) => address.split("@")[0] ?? "")) {
+          if (kind !== "verify") house.revoked.add(uid);
+          else if (house.server.archive.unverified.has(uid)) house.server.archive.unverified.set(uid, "verified");
+        }
+      },
+      confirmReset: async (code, password) => {
+        const { email } = read(code);
+        house.passwords.push(password);
+        house.codes.delete(code);
+        return email;
+      },
+    };
   }
 }
 
@@ -105,12 +129,20 @@ export class Household {
   readonly server = new ModelServer(this.clock);
   /** Users whose sign-in was revoked. */
   readonly revoked = new Set<string>();
+  /** The users who asked for a fresh token, in order. */
+  readonly refreshed: string[] = [];
   /** The identity service cannot be reached. */
   identityDown = false;
   /** The password of everybody. */
   password = "correct horse";
   /** The passwords that reached the identity service. */
   readonly passwords: string[] = [];
+  /** The emails that were sent, each with its kind and its addresses. */
+  readonly mails: string[] = [];
+  /** No email can be sent. */
+  mailDown = false;
+  /** The valid codes of links. */
+  readonly codes = new Map<string, MailCode>();
   /** How often somebody confirmed their identity. */
   signIns = 0;
   online = true;

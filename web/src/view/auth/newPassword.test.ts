@@ -18,7 +18,7 @@ test("each rule for new passwords is checked separately, as the server does", ()
   expect(met("e\u0301".repeat(7))).toEqual([false, true, false]);
   for (const good of ["correct horse", "password ", "mira.kern7", "!?!?!?!?", "жанна и кот", "x1".repeat(100)])
     expect(met(good)).toEqual([true, true, true]);
-  for (const common of ["password", "PassWord123", "12345678", "passwort1", "        ", "aaaaAAAA"])
+  for (const common of ["password", "PassWord123", "12345678", "passwort1", "PhoenixChat", "        ", "aaaaAAAA"])
     expect(met(common)).toEqual([true, true, false]);
   for (const own of ["mira.kern", "Mira.Kern", "mirakern", "--Mira_Kern--", "Łukasz Ke\u0301rn", "LUKASZ KERN!"])
     expect(met(own)).toEqual([true, false, true]);

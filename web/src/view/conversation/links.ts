@@ -15,9 +15,17 @@ interface Found {
 
 /** Scripts without spaces between words. An address may follow a letter of them directly. */
 export const SPACELESS =
-  "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}";
+  "\\p{Script=Han}\\p{Script=Hiragana}\\p{Script=Katakana}\\p{Script=Thai}\\p{Script=Lao}\\p{Script=Khmer}\\p{Script=Myanmar}" +
+  "\u30fc\uff70"; // marks of long vowels, which Unicode assigns to no single script
+/** Characters after which no word begins. */
+const WITHIN = "[\\p{L}\\p{N}\\p{M}_@/.\\-]";
 /** The start of a word. Searches begin only there, so that each run of characters is scanned once. */
-const BEGIN = `(?<![\\p{L}\\p{N}\\p{M}_@/.\\-](?<![${SPACELESS}]))`;
+const BEGIN = `(?<!${WITHIN})`;
+/**
+ * The same, or any place after a character of a script without spaces. Only for patterns that end soon after it or match,
+ * because a search begins at each of these places.
+ */
+const BEGIN_IN_TEXT = `(?<!${WITHIN}(?<![${SPACELESS}]))`;
 /**
  * A character of an address after its scheme. Of the punctuation outside of ASCII, only dashes, the middle dot and the
  * apostrophe belong to addresses, and only within a word. Other signs end the address, such as the full stops and
@@ -28,7 +36,7 @@ const INSIDE =
   "(?:[^\\s\\p{P}\\p{C}<>`|\uff5c\uff1c\uff1e]|[!#%&'()*,\\-./:;?@[\\\\\\]_{}`|]|[\\p{Pd}·’](?=[\\p{L}\\p{N}]))";
 const PATH = `(?:[/?#]${INSIDE}*)?`;
 
-const WEB = new RegExp(`${BEGIN}(?:https?:\\/\\/|www\\.)${INSIDE}+`, "giu");
+const WEB = new RegExp(`${BEGIN_IN_TEXT}(?:https?:\\/\\/|www\\.)${INSIDE}+`, "giu");
 /** A host that ends with letters and continues with another script: "https://example.orgを見て". */
 const HOST_IN_TEXT = /^(?:https?:\/\/)?[^/?#:]*\.[a-z]{2,}(?=[^\0-\x7f])(?!\p{Script=Latin}|\p{M})/iu;
 const MAILBOX = "\\p{L}\\p{N}!#$%&*+/=?^_{|}~\\-";
@@ -36,22 +44,23 @@ const MAILBOX = "\\p{L}\\p{N}!#$%&*+/=?^_{|}~\\-";
 const ATOM = `(?:[${MAILBOX}]|(?<=\\p{L})['’](?=\\p{L})){1,64}`;
 /** The same after text in a script without spaces, which is not a part of the name. */
 const ATOM_IN_TEXT = `(?<=[${SPACELESS}])(?![${SPACELESS}])[${MAILBOX}]{1,64}`;
+/** The name before the "@". Looked for first, so that a search ends soon where there is none. */
+const NAMED = `(?=(?:mailto:)?[${MAILBOX}.'’]{1,64}@)`;
 const EMAIL = new RegExp(
-  `(?:(?<![${MAILBOX}.]|\\p{L}['’])(?:mailto:)?(?![${SPACELESS}]+[!-~])${ATOM}|${ATOM_IN_TEXT})(?:\\.${ATOM})*` +
-    "@(?:[\\p{L}\\p{N}]+(?:-+[\\p{L}\\p{N}]+)*\\.)+\\p{L}[\\p{L}\\p{N}-]*\\p{L}(?![\\p{N}_@-])",
+  `${NAMED}(?:(?<![${MAILBOX}.]|\\p{L}['’])(?:mailto:)?(?![${SPACELESS}]+[!-~])${ATOM}|${ATOM_IN_TEXT})(?:\\.${ATOM})*` +
+    "@(?:[\\p{L}\\p{N}]+(?:-+[\\p{L}\\p{N}]+)*\\.)+" +
+    "(?:[a-z][a-z0-9-]*[a-z](?![\\p{Script=Latin}\\p{N}_@-])|(?=[^\\0-\\x7f])\\p{L}[\\p{L}\\p{N}-]*\\p{L}(?![\\p{N}_@-]))",
   "giu",
 );
 const LATIN = "[\\p{Script=Latin}0-9]";
+const ANY = "[\\p{L}\\p{M}\\p{N}]";
+/** A host in Latin letters, and one that ends with a domain in another script, whose names may have letters of all. */
 const HOSTS = [
-  `(?:${LATIN}+(?:-+${LATIN}+)*\\.)+[a-z][a-z0-9-]+(?![\\p{Script=Latin}\\p{N}_@-])`,
-  // Labels have at most 63 characters. Without the limit, a search would begin at every character of a text without spaces
-  // and go on to its end.
-  `(?:[\\p{L}\\p{M}\\p{N}]{1,63}(?:-+[\\p{L}\\p{M}\\p{N}]{1,63})*\\.)+(?=[^\\0-\\x7f])[\\p{L}\\p{M}]{2,}(?![\\p{N}_@-])`,
+  [BEGIN_IN_TEXT, `(?:${LATIN}+(?:-+${LATIN}+)*\\.)+[a-z][a-z0-9-]+(?![\\p{Script=Latin}\\p{N}_@-])`],
+  // Labels have at most 63 characters.
+  [BEGIN, `(?:${ANY}{1,63}(?:-+${ANY}{1,63})*\\.)+(?=[^\\0-\\x7f])[\\p{L}\\p{M}]{2,}(?![\\p{N}_@-])`],
 ] as const;
-const [DOMAIN, IDN] = HOSTS.map((host) => new RegExp(`${BEGIN}(${host})(?::\\d{1,5})?(?!:?\\d)${PATH}`, "giu")) as [
-  RegExp,
-  RegExp,
-];
+const DOMAINS = HOSTS.map(([begin, host]) => new RegExp(`${begin}(${host})(?::\\d{1,5})?(?!:?\\d)${PATH}`, "giu"));
 /** With a country code, with a leading zero, or as written in North America. */
 const PHONE =
   /(?<![\p{L}\p{N}_.,/:#+-])(?:(?:\+|\((?=\+\d{1,3}\))\+)[1-9](?:[ .\-/()]{0,2}\d){6,14}|(?<!\d )(?:\(?0[1-9]?\d?(?:[ \-/()]{0,3}\d){6,12}|(?:1[ .-])?\(?[2-9]\d\d\)?[ .-]\d{3}[ .-]\d{4}))(?![\p{L}\p{N}_]|[.,:/-]\d)/gu;
@@ -79,25 +88,24 @@ function all(body: string): Found[] {
   const add = (start: number, text: string, href: string | undefined, host?: string): void => {
     if (href !== undefined) found.push(host === undefined ? { start, text, href } : { start, text, href, host });
   };
-  /** The ends of web addresses, valid or not. What is within one is not an address by itself. */
-  const taken: [number, number][] = [];
+  /** Marks the characters of addresses, valid or not. What is within one is not an address by itself. */
+  const taken = new Uint8Array(body.length);
   for (const { 0: match, index } of body.matchAll(WEB)) {
     const text = trimmed(HOST_IN_TEXT.exec(match)?.[0] ?? match);
-    taken.push([index, index + text.length]);
+    taken.fill(1, index, index + text.length);
     const url = parsed(text);
     add(index, text, url?.href, url?.host);
   }
-  const free = (at: number): boolean => taken.every(([from, to]) => at < from || at >= to);
   for (const { 0: match, index } of body.matchAll(EMAIL))
-    if (free(index)) {
-      taken.push([index, index + match.length]);
+    if (taken[index] === 0) {
+      taken.fill(1, index, index + match.length);
       add(index, match, `mailto:${match.replace(/^mailto:/iu, "")}`);
     }
-  for (const pattern of [DOMAIN, IDN])
+  for (const pattern of DOMAINS)
     for (const { 0: match, 1: host = "", index } of body.matchAll(pattern)) {
       const text = trimmed(match);
-      if (!free(index) || !domainLike(host, text.length > host.length)) continue;
-      taken.push([index, index + text.length]);
+      if (taken[index] !== 0 || !domainLike(host, text.length > host.length)) continue;
+      taken.fill(1, index, index + text.length);
       const url = parsed(text);
       add(index, text, url?.href, url?.host);
     }
@@ -105,7 +113,7 @@ function all(body: string): Found[] {
     const abroad = /^\(?\+/u.test(match);
     // In "+49 (0)30", the zero is for calls within the country.
     const digits = (abroad ? match.replace("(0)", "") : match).replace(/\D/gu, "");
-    if (free(index) && digits.length <= 15 && !DATE.test(match) && balanced(match))
+    if (taken[index] === 0 && digits.length <= 15 && !DATE.test(match) && balanced(match))
       add(index, match, `tel:${abroad ? "+" : ""}${digits}`);
   }
   return found.sort((a, b) => a.start - b.start);

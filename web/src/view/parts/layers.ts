@@ -9,7 +9,7 @@ import { router } from "../router.svelte";
 const open: (() => void)[] = [];
 /** The number of layers of the current entry. */
 let here = 0;
-/** Whether the history has been asked to go back. Until it has, its current entry is unknown. */
+/** Whether sync has asked the history to go back. Until it has, its current entry is unknown. */
 let going = false;
 
 const layersOf = (state: unknown): number => (state as { layers?: number } | null)?.layers ?? 0;
@@ -29,9 +29,10 @@ function sync(): void {
 addEventListener(
   "popstate",
   (event) => {
-    going = false;
     here = layersOf(event.state);
-    for (const close of open.splice(here).reverse()) close();
+    // After sync has gone back, the open ones have been opened meanwhile, and get entries below.
+    if (!going) for (const close of open.splice(here).reverse()) close();
+    going = false;
     const place = parse(location.pathname, location.search);
     if (JSON.stringify(place) === JSON.stringify(router.place)) event.stopImmediatePropagation();
     sync(); // an entry of a layer that was closed long ago is passed over

@@ -1,7 +1,79 @@
 /** The part of the fake model that a person sees before the chat: signing up and in, and resetting the password. */
 import type { App, Chat, Session } from "../../model";
+import type { AccountParts } from "../../model/interface/app";
+import type { MailCalls, MailCode } from "../../model/mail";
+import { ApiProblem } from "../../model/testing/problem";
 import type { Value } from "../../model/observable";
-import { held, ok, params, refused, wait } from "./options";
+import { clock, notes, page, random } from "./late";
+import { held, number, ok, params, refused, wait } from "./options";
+import { me } from "./state";
+
+/**
+ * The codes of links, by their names in the address of the page. "x" sets a password. "…-other" are those of another
+ * account than that of the user.
+ */
+const codes: Readonly<Record<string, MailCode>> = {
+  x: { kind: "reset", email: "ada@example.org", before: "" },
+  verify: { kind: "verify", email: "ada@example.org", before: "" },
+  "verify-other": { kind: "verify", email: "bea@example.org", before: "" },
+  change: { kind: "change", email: "new@example.org", before: "ada@example.org" },
+  recover: { kind: "recover", email: "ada@example.org", before: "eve@example.org" },
+};
+
+/** The emails that were sent. Tests look at them. */
+const mails: string[] = [];
+Object.assign(window, { mails });
+
+async function send(sent: string): Promise<void> {
+  await wait(number("latency", 200));
+  if (params.get("mail") === "limited") throw new ApiProblem(400, "too_many", "");
+  mails.push(sent);
+}
+
+function read(code: string): MailCode {
+  const found = codes[code];
+  if (!found) throw new ApiProblem(400, "code_ended", "");
+  return found;
+}
+
+const mail: MailCalls = {
+  sendReset: (email) => send(`reset ${email}`),
+  sendVerification: () => send("verify"),
+  async sendChange(email, password) {
+    if (password !== "right") throw new ApiProblem(400, "wrong_password", "");
+    if (email.startsWith("taken")) throw new ApiProblem(400, "email_taken", "", { fields: { email: "" } });
+    await send(`change ${email}`);
+  },
+  async read(code) {
+    await wait(number("latency", 200));
+    if (params.get("mail") === "offline") throw new ApiProblem(0, "offline", "");
+    return read(code);
+  },
+  async apply(code) {
+    await wait(number("latency", 200));
+    if (read(code).kind === "verify" && read(code).email === me.get().email)
+      me.update((now) => ({ ...now, unverified: false }));
+  },
+  async confirmReset(code) {
+    await wait(300);
+    return read(code).email;
+  },
+};
+
+/** With ?mailbox=1, the chat runs on one machine, which lists an email of each kind. With ?mailbox=empty, it has none. */
+const http: AccountParts["platform"]["http"] = {
+  async request() {
+    await wait(number("latency", 200));
+    const link = (mode: string, code: string): string => `${location.origin}/mail?mode=${mode}&oobCode=${code}`;
+    const oobCodes = [
+      { email: "ada@example.org", oobLink: link("verifyEmail", "verify") },
+      { email: "ada@example.org", newEmail: "new@example.org", oobLink: link("verifyAndChangeEmail", "change") },
+      { email: "ada@example.org", oobLink: link("resetPassword", "x") },
+    ];
+    const list = params.get("mailbox") === "empty" ? [] : oobCodes;
+    return { status: 200, header: () => null, body: JSON.stringify({ oobCodes: list }) };
+  },
+};
 
 /** Signing in shows `chat`. */
 export function accounts(session: Value<Session>, chat: Chat): App["accounts"] {
@@ -21,10 +93,6 @@ export function accounts(session: Value<Session>, chat: Chat): App["accounts"] {
       session.set({ state: "signed-in", chat });
       return ok(undefined);
     },
-    async resetPassword() {
-      await wait(300);
-      return ok(undefined);
-    },
     async commonPasswords() {
       if (params.has("held"))
         await new Promise<void>((resolve) => {
@@ -36,14 +104,19 @@ export function accounts(session: Value<Session>, chat: Chat): App["accounts"] {
         });
       return ok(new Set(["password", "sunshine1"]));
     },
-    async resetAddress(c) {
-      return c === "old" ? refused("code_ended", "x") : ok("ada@example.org");
-    },
-    async confirmReset(c) {
-      await wait(300);
-      return c === "old"
-        ? refused("code_ended", "This link has been used or is too old. Ask for a new one.")
-        : ok({ signedIn: await calls.signIn("ada@example.org", "right").then((o) => o.ok) });
+    late: {
+      platform: { clock, http, notes, page, random, report: (what, why) => console.error(what, why) },
+      identity: {
+        token: async () => await Promise.resolve({ value: "token", endsAt: Date.now() + 3_600_000 }),
+        mail: async () => await Promise.resolve(mail),
+      },
+      session,
+      signIn: (email, password) => calls.signIn(email, password),
+      http: () => ({ text: async () => await Promise.resolve("") }),
+      async endSession(reason) {
+        await wait(0);
+        session.set({ state: "signed-out", reason });
+      },
     },
   };
   return calls;

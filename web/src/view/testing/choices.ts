@@ -53,10 +53,11 @@ export class FakeChoices {
 
   readonly change: LateParts["change"] = async (run) => {
     if (params.has("unchangeable")) return refused("storage_full", "");
-    const tx: Pick<WriteTx, "settings" | "conversation" | "putMeta" | "meta"> = {
+    const tx: Pick<WriteTx, "settings" | "conversation" | "outbox" | "putMeta" | "meta"> = {
       meta: (async (name: string) => this.meta.get(name)) as WriteTx["meta"],
       putMeta: async (row) => void this.meta.set(row.name, row),
       settings: async () => this.settings(),
+      outbox: async () => [],
       conversation: async (id) => ({ id, myRead: 0, preview: { at: Date.now() * 1000 } }) as ConversationRow,
     };
     await run(tx as WriteTx, {

@@ -41,7 +41,7 @@ async function drawn(): Promise<Blob> {
   return canvas.convertToBlob({ type: "image/webp" });
 }
 
-const clock: LateParts["platform"]["clock"] = {
+export const clock: LateParts["platform"]["clock"] = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(ms, run) {
@@ -50,7 +50,8 @@ const clock: LateParts["platform"]["clock"] = {
   },
 };
 
-const page = {
+export const page = {
+  origin: `${location.origin}/`,
   visible: () => document.visibilityState === "visible",
   focused: () => document.hasFocus(),
   onVisible(run: (visible: boolean) => void) {
@@ -65,10 +66,15 @@ const page = {
   onOnline: () => () => undefined,
 };
 
-const random = { unit: () => 0, bytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)) };
+export const random = { unit: () => 0, bytes: (count: number) => crypto.getRandomValues(new Uint8Array(count)) };
 
-const notes = {
-  get: (key: string) => (key === "phoenix.sign-in" ? "{}" : localStorage.getItem(key)),
+export const notes = {
+  get: (key: string) =>
+    key === "phoenix.sign-in"
+      ? "{}"
+      : key === "phoenix.config" && params.has("mailbox")
+        ? JSON.stringify({ local_mails: "/mails" })
+        : localStorage.getItem(key),
   set: (key: string, value: string) => localStorage.setItem(key, value),
   remove: (key: string) => localStorage.removeItem(key),
 };

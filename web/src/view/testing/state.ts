@@ -16,7 +16,8 @@ export const me = new Value<Me>({
   admin: params.has("admin"),
   warned: params.has("warned"),
   newestDevice: params.has("new-device") ? "3" : "",
-  createdAt: Date.now() - 4e9,
+  unverified: params.has("unverified"),
+  createdAt: Date.now() - number("age", 4e9),
 });
 export const blocked = new Value<readonly User[] | null>([]);
 export const connection = new Value<ConnectionStatus>(
