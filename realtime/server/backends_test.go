@@ -1,20 +1,14 @@
 package server_test
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
-	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/phoenixchat/phoenixchat/realtime/gate"
-	"github.com/phoenixchat/phoenixchat/realtime/identity"
 	"github.com/phoenixchat/phoenixchat/realtime/inbox"
 	"github.com/phoenixchat/phoenixchat/realtime/redistest"
-	"github.com/phoenixchat/phoenixchat/realtime/server"
 	"github.com/phoenixchat/phoenixchat/realtime/server/servertest"
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
@@ -29,42 +23,6 @@ func join(t *testing.T, url, uid, cursor string) *servertest.Socket {
 	return s
 }
 
-// overNetwork starts an instance on a real port, with a real client of Redis.
-func overNetwork(t *testing.T, rdb redis.UniversalClient, gates *servertest.Gates, published *servertest.Published) (
-	*server.Server, string,
-) {
-	t.Helper()
-	verifier, err := identity.NewEmulator(servertest.Project, func(n string) string {
-		return map[string]string{"FIREBASE_AUTH_EMULATOR_HOST": "x"}[n]
-	}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	srv, err := server.New(server.Deps{Redis: rdb, Gates: gates, Publisher: published, Verifier: verifier,
-		Origins: []string{servertest.Origin}, Log: slog.New(slog.DiscardHandler),
-		Inboxes: inbox.Options{Limits: inbox.Generous()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- srv.Run(ctx) }()
-	web := httptest.NewServer(srv)
-	t.Cleanup(func() {
-		drain, stop := context.WithTimeout(context.Background(), 4*time.Second)
-		defer stop()
-		if err := srv.Drain(drain); err != nil {
-			t.Errorf("Drain: %v", err)
-		}
-		web.Close()
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("Run: %v", err)
-		}
-	})
-	return srv, web.URL
-}
-
 // Sender and recipient are on different instances, on every kind of Redis that the service supports: a message is
 // accepted and delivered, and a session resumes.
 func TestChatOverEachRedis(t *testing.T) {
@@ -73,8 +31,8 @@ func TestChatOverEachRedis(t *testing.T) {
 		gates.Set(alice, gate.Gate{Exists: true})
 		gates.Set(bob, gate.Gate{Exists: true})
 		tune := func(o *redis.UniversalOptions) { inbox.Tune(o) }
-		_, first := overNetwork(t, r.Client(t, tune), gates, published)
-		_, second := overNetwork(t, r.Client(t, tune), gates, published)
+		_, first := servertest.Listen(t, r.Client(t, tune), gates, published)
+		_, second := servertest.Listen(t, r.Client(t, tune), gates, published)
 		a, b := join(t, first, alice, ""), join(t, second, bob, "")
 		var cursor string
 		for i := range 10 {

@@ -3,13 +3,8 @@ package server_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -27,98 +22,12 @@ import (
 	"github.com/phoenixchat/phoenixchat/realtime/wire"
 )
 
-// dialer opens sockets whose client has small buffers and no goroutine.
-func dialer(dial func() (net.Conn, error)) websocket.Dialer {
-	d := websocket.Dialer{Subprotocols: []string{wire.Subprotocol}, ReadBufferSize: 256, WriteBufferSize: 256,
-		WriteBufferPool: &sync.Pool{}}
-	if dial != nil {
-		d.NetDialContext = func(context.Context, string, string) (net.Conn, error) { return dial() }
-	}
-	return d
-}
-
-// greet opens a socket, says hello as uid, and reads until caught_up.
-func greet(t *testing.T, d websocket.Dialer, url, uid string) *websocket.Conn {
-	t.Helper()
-	conn, _, err := d.Dial("ws"+strings.TrimPrefix(url, "http")+"/ws", http.Header{"Origin": {servertest.Origin}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close() })
-	hello := wire.ClientFrame{Type: wire.TypeHello, Token: servertest.Token(uid, nil), Device: "d"}
-	if err := conn.WriteJSON(hello); err != nil {
-		t.Fatal(err)
-	}
-	readUntil[wire.CaughtUp](t, conn)
-	return conn
-}
-
-// readUntil reads until a frame of type T.
-func readUntil[T wire.ServerFrame](t *testing.T, conn *websocket.Conn) T {
-	t.Helper()
-	for {
-		_, data, err := conn.ReadMessage()
-		if err != nil {
-			t.Fatal(err)
-		}
-		f, err := wire.DecodeServer(data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f, ok := f.(T); ok {
-			return f
-		}
-	}
-}
-
-// usage returns the memory in use, in bytes, and the number of goroutines.
-func usage() (bytes, goroutines int) {
-	var m runtime.MemStats
-	for range 3 { // stacks shrink by half at a time
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc + m.StackInuse), runtime.NumGoroutine()
-}
-
-// An idle socket takes one goroutine and little memory. The bound holds the client's end and the share of the Redis in
-// this process as well.
-func TestIdleSocketsAreSmall(t *testing.T) {
-	const users, each = 40, 10
-	gates := servertest.NewGates()
-	for i := range users {
-		gates.Set(fmt.Sprintf("user%d", i), gate.Gate{Exists: true})
-	}
-	rdb := redistest.Mini(t).Client(t, func(o *redis.UniversalOptions) { inbox.Tune(o) })
-	srv, url := overNetwork(t, rdb, gates, &servertest.Published{})
-	d := dialer(nil)
-	greet(t, d, url, "user0") // what the first socket causes
-	bytes, goroutines := usage()
-	for i := range users * each {
-		greet(t, d, url, fmt.Sprintf("user%d", i%users))
-	}
-	testwait.Until(t, "all other work is done", func() bool { return runtime.NumGoroutine() <= goroutines+users*each+10 })
-	n := srv.Sockets() - 1
-	if n < users*each-2 {
-		t.Fatalf("%d sockets are open", n)
-	}
-	bytesNow, goroutinesNow := usage()
-	if perSocket := (bytesNow - bytes) / n; perSocket > 16<<10 {
-		t.Errorf("%d bytes per socket", perSocket)
-	} else {
-		t.Logf("%d bytes per socket, %d goroutines for %d sockets", perSocket, goroutinesNow-goroutines, n)
-	}
-	if more := goroutinesNow - goroutines; more > n+10 {
-		t.Errorf("%d goroutines for %d sockets", more, n)
-	}
-}
-
 // The handler of a socket returns after the upgrade, and the socket works afterwards.
 func TestHandlerReturnsAfterTheUpgrade(t *testing.T) {
 	gates := servertest.NewGates()
 	gates.Set(alice, gate.Gate{Exists: true})
 	rdb := redistest.Mini(t).Client(t, func(o *redis.UniversalOptions) { inbox.Tune(o) })
-	srv, _ := overNetwork(t, rdb, gates, &servertest.Published{})
+	srv, _ := servertest.Listen(t, rdb, gates, &servertest.Published{})
 	var handlers atomic.Int64
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handlers.Add(1)
@@ -126,12 +35,12 @@ func TestHandlerReturnsAfterTheUpgrade(t *testing.T) {
 		srv.ServeHTTP(w, r)
 	}))
 	defer web.Close()
-	conn := greet(t, dialer(nil), web.URL, alice)
+	conn := servertest.Greet(t, servertest.SmallDialer(nil), web.URL, alice)
 	testwait.Until(t, "the handler returns", func() bool { return handlers.Load() == 0 })
 	if err := conn.WriteJSON(wire.ClientFrame{Type: wire.TypePing}); err != nil {
 		t.Fatal(err)
 	}
-	readUntil[wire.Pong](t, conn)
+	servertest.ReadUntil[wire.Pong](t, conn)
 	if n := srv.Sockets(); n != 1 {
 		t.Errorf("%d sockets are open", n)
 	}
@@ -144,10 +53,10 @@ func TestEndedSocketWaitsForItsAcks(t *testing.T) {
 		rig := servertest.New(t, alice, bob)
 		in := rig.Start(func(d *server.Deps) { d.MaxSockets = 2 })
 		a := in.Join(t, alice)
-		conn := greet(t, dialer(in.Connect), "http://pipe", bob)
+		conn := servertest.Greet(t, servertest.SmallDialer(in.Connect), "http://pipe", bob)
 		a.Say(bob, "x")
 		rig.Published.Fail(errors.New("pub/sub is down"))
-		event := readUntil[wire.EventFrame](t, conn)
+		event := servertest.ReadUntil[wire.EventFrame](t, conn)
 		if err := conn.WriteJSON(wire.ClientFrame{Type: wire.TypeAck, Cursor: event.Cursor}); err != nil {
 			t.Fatal(err)
 		}
@@ -201,7 +110,7 @@ func TestSlowSocketDoesNotDelayPings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rig := servertest.New(t, alice, bob)
 		in := rig.Start(nil)
-		conn := greet(t, dialer(in.Connect), "http://pipe", alice)
+		conn := servertest.Greet(t, servertest.SmallDialer(in.Connect), "http://pipe", alice)
 		began := time.Now()
 		pings := make(chan time.Duration, 100)
 		conn.SetPingHandler(func(string) error {
@@ -216,7 +125,7 @@ func TestSlowSocketDoesNotDelayPings(t *testing.T) {
 			}
 		}()
 		for range 5 { // they fill the buffers of their connections, and their writers wait
-			slow := greet(t, dialer(in.Connect), "http://pipe", bob)
+			slow := servertest.Greet(t, servertest.SmallDialer(in.Connect), "http://pipe", bob)
 			go func() {
 				for range 400 {
 					if slow.WriteJSON(wire.ClientFrame{Type: wire.TypePing}) != nil {
