@@ -1,5 +1,5 @@
-// Package memory_test measures the memory of sockets. It is a package of its own because it is tested without the race
-// detector, which needs memory for each socket, too.
+//go:build !race
+
 package memory_test
 
 import (
@@ -30,7 +30,7 @@ func usage() (bytes, goroutines int) {
 }
 
 // An idle socket takes one goroutine and little memory. The bound holds the client's end and the share of the Redis in
-// this process as well. (The race detector would add a third, most of it stacks.)
+// this process as well.
 func TestIdleSocketsAreSmall(t *testing.T) {
 	const users, each = 40, 10
 	gates := servertest.NewGates()
