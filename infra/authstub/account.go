@@ -19,20 +19,21 @@ import (
 
 // account is a stored account. Times are Unix milliseconds unless stated otherwise.
 type account struct {
-	UID           string `json:"uid"`
-	Email         string `json:"email,omitempty"` // lower case
-	EmailVerified bool   `json:"email_verified,omitempty"`
-	Name          string `json:"name,omitempty"`
-	Photo         string `json:"photo,omitempty"`
-	Password      string `json:"password,omitempty"` // see hashPassword; "" means that no password is accepted
-	PasswordAt    int64  `json:"password_at,omitempty"`
-	Disabled      bool   `json:"disabled,omitempty"`
-	Claims        string `json:"claims,omitempty"` // JSON object as set by the administrator
-	CreatedAt     int64  `json:"created_at"`
-	LoginAt       int64  `json:"login_at,omitempty"`
-	RefreshAt     int64  `json:"refresh_at,omitempty"`
-	ValidSince    int64  `json:"valid_since"`          // seconds; ID tokens issued before it are revoked
-	RevokedAt     int64  `json:"revoked_at,omitempty"` // nanoseconds; refresh tokens issued before it are revoked
+	UID           string   `json:"uid"`
+	Email         string   `json:"email,omitempty"` // lower case
+	EmailVerified bool     `json:"email_verified,omitempty"`
+	Name          string   `json:"name,omitempty"`
+	Photo         string   `json:"photo,omitempty"`
+	Password      string   `json:"password,omitempty"` // see hashPassword; "" means that no password is accepted
+	PasswordAt    int64    `json:"password_at,omitempty"`
+	Disabled      bool     `json:"disabled,omitempty"`
+	Claims        string   `json:"claims,omitempty"` // JSON object as set by the administrator
+	CreatedAt     int64    `json:"created_at"`
+	LoginAt       int64    `json:"login_at,omitempty"`
+	RefreshAt     int64    `json:"refresh_at,omitempty"`
+	ValidSince    int64    `json:"valid_since"`          // seconds; ID tokens issued before it are revoked
+	RevokedAt     int64    `json:"revoked_at,omitempty"` // nanoseconds; refresh tokens issued before it are revoked
+	Factors       []factor `json:"factors,omitempty"`    // at most one
 }
 
 // revoke ends every session of a that began before t.
@@ -141,9 +142,10 @@ type fields struct {
 	CustomAttributes *string  `json:"customAttributes"`
 	ValidSince       *string  `json:"validSince"` // seconds
 
+	MFA *adminFactors `json:"mfa"` // only of an administrator
+
 	// Sent by SDKs for features that the stand-in refuses.
 	PhoneNumber          *string         `json:"phoneNumber"`
-	MFA                  json.RawMessage `json:"mfa"`
 	MFAInfo              json.RawMessage `json:"mfaInfo"`
 	LinkProviderUserInfo json.RawMessage `json:"linkProviderUserInfo"`
 
@@ -152,7 +154,7 @@ type fields struct {
 
 // prepareFields checks f and hashes its password, so that the transaction does nothing slow.
 func (s *Server) prepareFields(f *fields) error {
-	if f.PhoneNumber != nil || f.MFA != nil || f.MFAInfo != nil || f.LinkProviderUserInfo != nil {
+	if f.PhoneNumber != nil || f.MFAInfo != nil || f.LinkProviderUserInfo != nil {
 		return badRequest("OPERATION_NOT_ALLOWED : the stand-in supports only e-mail addresses and passwords")
 	}
 	if f.Email != nil {
@@ -216,6 +218,11 @@ func (s *Server) applyFields(tx *bolt.Tx, a *account, f *fields) error {
 	}
 	if unlink || slices.Contains(f.DeleteAttribute, "PASSWORD") {
 		a.Password = ""
+	}
+	if f.MFA != nil {
+		if err := a.keepFactors(*f.MFA); err != nil {
+			return err
+		}
 	}
 	now := s.now()
 	if f.hashed != "" {
@@ -304,6 +311,9 @@ func userInfo(a *account) map[string]any {
 		if v != "" {
 			out[k] = v
 		}
+	}
+	if len(a.Factors) > 0 {
+		out["mfaInfo"] = factorInfos(a)
 	}
 	if a.LoginAt > 0 {
 		out["lastLoginAt"] = strconv.FormatInt(a.LoginAt, 10)

@@ -296,7 +296,7 @@ func TestForgedRefreshTokensAreRefused(t *testing.T) {
 	b := browser{s.url}
 	createAnn(t, sdk(t, s.url))
 	other := start(t, dbPath(t), time.Now)
-	forged := must(other.refreshToken("ann", time.Now().Unix()))(t)
+	forged := must(other.refreshToken(session{UID: "ann", AuthTime: time.Now().Unix()}))(t)
 	for _, token := range []string{forged, "x", "x.y", strings.Split(forged, ".")[0]} {
 		_, err := b.refresh(token)
 		wantError(t, err, "INVALID_REFRESH_TOKEN")

@@ -6,10 +6,10 @@
 // tokens carry no signature, as with the official emulator. Never make it reachable from a network.
 //
 // It supports accounts with an e-mail address and a password (argon2id), sign-in, token refresh and revocation,
-// disabling, custom claims, deletion, listing, password resets, and the verification and change of an address. The
-// link in a mail is passed to [Options.Mail] and can be read at GET /emulator/v1/projects/P/oobCodes. It does not
-// support phone numbers, second factors, tenants, other providers, anonymous accounts, e-mail links, session cookies or
-// custom tokens, and answers requests for them with OPERATION_NOT_ALLOWED.
+// disabling, custom claims, deletion, listing, password resets, the verification and change of an address, and
+// authenticator apps (TOTP) as a second factor, one for an account. The link in a mail is passed to [Options.Mail] and
+// can be read at GET /emulator/v1/projects/P/oobCodes. It does not support phone numbers, tenants, other providers,
+// anonymous accounts, e-mail links or session cookies, and answers requests for them with OPERATION_NOT_ALLOWED.
 //
 // Differences from the official emulator (firebase emulators:start --only auth):
 //
@@ -38,6 +38,12 @@
 //     the account's last sign-in into all tokens that it issues, so sign-ins cannot be told apart there.
 //   - Revoking tokens and changing a password end every refresh token that was issued before, to the nanosecond. The
 //     emulator compares seconds, so a token from the same second survives.
+//   - It has second factors, with the calls of production's version 2 (mfaEnrollment, mfaSignIn). The emulator has only
+//     text messages. As production does, it demands a verified address and a recent sign-in, ends all sign-ins when a
+//     factor is enrolled or removed by its owner, and accepts each code once and within 30 s before and after its time.
+//     Ten wrong codes within five minutes lock the account's factor until the five minutes are over. Google publishes
+//     neither its own limit nor the auth_time of the sign-in that follows an enrollment, which is its time here.
+//     [Options.Code] gets each code that a sign-in asks for, so that one machine needs no authenticator app.
 //   - It answers requests only at its own host:port ([Options.Hosts]), with 421 elsewhere.
 //   - A code works once and for one hour. Its link leads to the client's own page at /mail on the same host, as
 //     production's action URL does. The emulator has a page that reads the new password from the link.

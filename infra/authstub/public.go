@@ -53,7 +53,7 @@ func (s *Server) signIn(r *http.Request) (any, error) {
 		return nil, badRequest("INVALID_LOGIN_CREDENTIALS")
 	}
 	s.attempts.succeed(email)
-	out, err := s.begin(a)
+	out, err := s.answerPassword(a)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,15 @@ func (s *Server) signIn(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// begin records a sign-in of an account and returns its tokens.
+// answerPassword returns the tokens of a new sign-in or, if the account has a second factor, what asks for its code.
+func (s *Server) answerPassword(a *account) (map[string]any, error) {
+	if len(a.Factors) > 0 {
+		return s.askForCode(a)
+	}
+	return s.begin(a)
+}
+
+// begin records a sign-in of an account without a second factor, and returns its tokens.
 func (s *Server) begin(a *account) (map[string]any, error) {
 	if a.Disabled {
 		return nil, badRequest("USER_DISABLED")
@@ -75,7 +83,7 @@ func (s *Server) begin(a *account) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.tokens(a, now.Unix())
+	return s.tokens(a, session{UID: a.UID, AuthTime: now.Unix()})
 }
 
 // signInWithToken handles signInWithCustomToken. As with the official emulator, the token has no signature. Unlike
@@ -106,7 +114,7 @@ func (s *Server) signInWithToken(r *http.Request) (any, error) {
 	if a == nil {
 		return nil, badRequest("USER_NOT_FOUND")
 	}
-	out, err := s.begin(a)
+	out, err := s.answerPassword(a)
 	if err != nil {
 		return nil, err
 	}
@@ -114,13 +122,13 @@ func (s *Server) signInWithToken(r *http.Request) (any, error) {
 	return out, nil
 }
 
-// tokens returns a new pair of tokens for an account that signed in at authTime (Unix seconds).
-func (s *Server) tokens(a *account, authTime int64) (map[string]any, error) {
-	id, err := s.idToken(a, authTime)
+// tokens returns a new pair of tokens for a sign-in of an account.
+func (s *Server) tokens(a *account, in session) (map[string]any, error) {
+	id, err := s.idToken(a, in)
 	if err != nil {
 		return nil, err
 	}
-	refresh, err := s.refreshToken(a.UID, authTime)
+	refresh, err := s.refreshToken(in)
 	if err != nil {
 		return nil, err
 	}
@@ -156,7 +164,7 @@ func (s *Server) refresh(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, err := s.idToken(a, was.AuthTime)
+	id, err := s.idToken(a, was)
 	if err != nil {
 		return nil, err
 	}
@@ -229,7 +237,7 @@ func (s *Server) updateOwn(r *http.Request) (any, error) {
 	}
 	out := userInfo(a)
 	if in.ReturnSecureToken {
-		t, err := s.tokens(a, claims.AuthTime)
+		t, err := s.tokens(a, claims.session())
 		if err != nil {
 			return nil, err
 		}

@@ -22,12 +22,13 @@ import (
 
 // Options configures a Server. Project and Path are required.
 type Options struct {
-	Project string           // Google Cloud project id, which is the audience of the tokens
-	Path    string           // bbolt file of the accounts; created if it is missing
-	Now     func() time.Time // clock; nil means time.Now
-	Mail    func(Mail)       // called instead of sending a mail; nil logs the link
-	Hosts   []string         // host:port of the addresses that the stand-in serves; nil means any loopback address
-	Logger  *slog.Logger     // nil means slog.Default
+	Project string                   // Google Cloud project id, which is the audience of the tokens
+	Path    string                   // bbolt file of the accounts; created if it is missing
+	Now     func() time.Time         // clock; nil means time.Now
+	Mail    func(Mail)               // called instead of sending a mail; nil logs the link
+	Code    func(email, code string) // called with the present code when a sign-in asks for one; may be nil
+	Hosts   []string                 // host:port of the addresses that the stand-in serves; nil means any loopback address
+	Logger  *slog.Logger             // nil means slog.Default
 
 	// HashMemory is the memory of one password hash in KiB; 0 means hashMemory. Tests with many accounts use less.
 	HashMemory uint32
@@ -42,17 +43,19 @@ type Mail struct {
 
 // Server is the stand-in. Its methods are safe for concurrent use.
 type Server struct {
-	project  string
-	now      func() time.Time
-	mail     func(Mail)
-	hosts    []string
-	log      *slog.Logger
-	db       *bolt.DB
-	secret   []byte // signs refresh tokens; kept in db
-	attempts *attempts
-	mails    *mails
-	hashing  chan struct{} // limits the memory used by password hashing
-	mux      *http.ServeMux
+	project   string
+	now       func() time.Time
+	mail      func(Mail)
+	code      func(email, code string)
+	hosts     []string
+	log       *slog.Logger
+	db        *bolt.DB
+	secret    []byte // signs refresh tokens; kept in db
+	attempts  *attempts
+	codeTries *attempts // wrong codes of second factors, by uid
+	mails     *mails
+	hashing   chan struct{} // limits the memory used by password hashing
+	mux       *http.ServeMux
 
 	hashMemory uint32 // KiB
 }
@@ -67,7 +70,7 @@ func Open(o Options) (*Server, error) {
 		return nil, errors.New("authstub: Project and Path are required")
 	}
 	s := &Server{
-		project: o.Project, now: o.Now, mail: o.Mail, hosts: o.Hosts, log: o.Logger,
+		project: o.Project, now: o.Now, mail: o.Mail, code: o.Code, hosts: o.Hosts, log: o.Logger,
 		hashing: make(chan struct{}, 4), mux: http.NewServeMux(),
 		hashMemory: cmp.Or(o.HashMemory, hashMemory),
 	}
@@ -80,7 +83,7 @@ func Open(o Options) (*Server, error) {
 	if s.mail == nil {
 		s.mail = func(m Mail) { s.log.Info("mail", "type", m.Type, "to", m.To, "link", m.Link) }
 	}
-	s.attempts = newAttempts(s.now)
+	s.attempts, s.codeTries = newAttempts(s.now), newAttempts(s.now)
 	s.mails = &mails{now: s.now, sent: map[string][]time.Time{}}
 	db, err := bolt.Open(o.Path, 0o600, &bolt.Options{Timeout: time.Second})
 	if errors.Is(err, bolterrors.ErrTimeout) {
@@ -100,8 +103,11 @@ func Open(o Options) (*Server, error) {
 // Close closes the accounts file. No request may be in progress.
 func (s *Server) Close() error { return s.db.Close() }
 
-// toolkit is the path below which Identity Toolkit is served.
-const toolkit = "/identitytoolkit.googleapis.com/v1"
+// Paths below which Identity Toolkit is served: version 2 has the second factors.
+const (
+	toolkit   = "/identitytoolkit.googleapis.com/v1"
+	toolkitV2 = "/identitytoolkit.googleapis.com/v2"
+)
 
 // Serves reports whether the stand-in handles path. A server that handles other paths too uses it for routing.
 func Serves(path string) bool {
@@ -142,7 +148,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // forBrowsers reports whether the browser SDK calls path. The rest, which includes reset links, is for administrators,
 // and no page of another origin may read it.
 func forBrowsers(path string) bool {
-	return strings.HasPrefix(path, toolkit+"/accounts:") || strings.HasPrefix(path, "/securetoken.googleapis.com/")
+	return strings.HasPrefix(path, toolkit+"/accounts:") || strings.HasPrefix(path, toolkitV2+"/accounts/") ||
+		strings.HasPrefix(path, "/securetoken.googleapis.com/")
 }
 
 // isOwnHost reports whether a request for host (host:port) is meant for this server.
@@ -174,6 +181,11 @@ func (s *Server) routes() {
 	public("/accounts:update", s.updateOwn)
 	public("/accounts:sendOobCode", s.sendCode)
 	public("/accounts:resetPassword", s.resetPassword)
+	factors := func(path string, h handler) { s.mux.Handle("POST "+toolkitV2+"/accounts/"+path, s.respond(h)) }
+	factors("mfaEnrollment:start", s.startEnrollment)
+	factors("mfaEnrollment:finalize", s.finishEnrollment)
+	factors("mfaEnrollment:withdraw", s.withdrawFactor)
+	factors("mfaSignIn:finalize", s.finishSignIn)
 	s.mux.Handle("POST /securetoken.googleapis.com/v1/token", s.respond(s.refresh))
 
 	admin := func(pattern string, h handler) {
