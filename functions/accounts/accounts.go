@@ -23,6 +23,7 @@ var (
 		Message: "This is not an email address.",
 		Fields:  map[string]string{"email": "Enter an email address like name@example.org."}}
 	ErrNoEmail      = problem.New(problem.Conflict, "email_missing", "This account has no email address.")
+	ErrTooManyTries = problem.New(problem.TooMany, "too_many_tries", "Too many attempts. Wait a few minutes.")
 	ErrPasswordWeak = &problem.Error{Kind: problem.Invalid, Code: "invalid_fields",
 		Message: "This password is too easy to guess.",
 		Fields:  map[string]string{"password": "Choose a longer password."}}
@@ -39,6 +40,7 @@ type Account struct {
 	CreatedAt     time.Time
 	LastSignIn    time.Time // zero: never
 	ValidAfter    time.Time // tokens of earlier sign-ins are not accepted; to the second
+	SecondFactor  bool      // a sign-in needs the code of an authenticator app, too
 }
 
 // New is an account to create.
@@ -84,6 +86,14 @@ type Accounts interface {
 
 	// Revoke ends all sign-ins: no new ID tokens are issued for them.
 	Revoke(ctx context.Context, uid string) error
+
+	// RemoveSecondFactors makes the password alone sign in again. It does not end sign-ins.
+	RemoveSecondFactors(ctx context.Context, uid string) error
+
+	// CheckPassword reports whether a password is that of the account with an address, and returns its uid if so. Like a
+	// sign-in of a user, it is limited: after several wrong passwords the sign-in system refuses even the right one for
+	// some time, which is ErrTooManyTries.
+	CheckPassword(ctx context.Context, email, password string) (uid string, right bool, err error)
 
 	// SignInToken returns a token with which the bearer can sign in as the account once, within an hour, without its
 	// password. It needs the right to sign as the service account of the process.

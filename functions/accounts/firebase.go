@@ -40,7 +40,8 @@ type Firebase struct {
 	client *auth.Client
 	local  bool // an emulator, which accepts sign-in tokens without a signature
 	http   *http.Client
-	send   string // address of accounts:sendOobCode with the key
+	base   string // address of Identity Toolkit
+	key    string // the browser's API key
 }
 
 var _ Accounts = (*Firebase)(nil)
@@ -78,8 +79,7 @@ func NewFirebase(ctx context.Context, o Options) (*Firebase, error) {
 	if err != nil {
 		return nil, fmt.Errorf("firebase auth: %w", err)
 	}
-	return &Firebase{client: client, local: o.EmulatorHost != "", http: hc, send: base + "/v1/accounts:sendOobCode?key=" +
-		url.QueryEscape(o.APIKey)}, nil
+	return &Firebase{client: client, local: o.EmulatorHost != "", http: hc, base: base, key: o.APIKey}, nil
 }
 
 // emulator sends requests to Identity Toolkit to an emulator instead, whose paths begin with the host.
@@ -177,7 +177,8 @@ func account(u *auth.UserRecord, err error) (Account, error) {
 	}
 	admin, _ := u.CustomClaims["admin"].(bool)
 	a := Account{UID: u.UID, Email: u.Email, EmailVerified: u.EmailVerified, DisplayName: u.DisplayName,
-		Disabled: u.Disabled, Admin: admin, ValidAfter: time.UnixMilli(u.TokensValidAfterMillis).UTC()}
+		Disabled: u.Disabled, Admin: admin, SecondFactor: u.MultiFactor != nil && len(u.MultiFactor.EnrolledFactors) > 0,
+		ValidAfter: time.UnixMilli(u.TokensValidAfterMillis).UTC()}
 	if m := u.UserMetadata; m != nil {
 		a.CreatedAt = time.UnixMilli(m.CreationTimestamp).UTC()
 		if m.LastLogInTimestamp > 0 {
@@ -185,6 +186,40 @@ func account(u *auth.UserRecord, err error) (Account, error) {
 		}
 	}
 	return a, nil
+}
+
+// RemoveSecondFactors implements Accounts.
+func (f *Firebase) RemoveSecondFactors(ctx context.Context, uid string) error {
+	_, err := f.client.UpdateUser(ctx, uid, (&auth.UserToUpdate{}).MFASettings(auth.MultiFactorSettings{}))
+	return translate(err)
+}
+
+// CheckPassword implements Accounts. The SDK cannot do it, so this sends the request of a browser that signs in, and
+// drops the tokens. If the account has a second factor, the answer has none, but also shows that the password is right.
+func (f *Firebase) CheckPassword(ctx context.Context, email, password string) (uid string, right bool, err error) {
+	status, answer, err := f.call(ctx, "signInWithPassword",
+		map[string]any{"email": email, "password": password, "returnSecureToken": true})
+	if err != nil {
+		return "", false, err
+	}
+	if status < 300 {
+		var in struct {
+			UID string `json:"localId"`
+		}
+		if err := json.Unmarshal(answer, &in); err != nil || in.UID == "" {
+			return "", false, problem.ErrUnavailable.WithCause(errors.New("check a password: the answer has no uid"))
+		}
+		return in.UID, true, nil
+	}
+	has := func(code string) bool { return bytes.Contains(answer, []byte(code)) }
+	switch {
+	case has("TOO_MANY_ATTEMPTS_TRY_LATER"):
+		return "", false, ErrTooManyTries
+	case has("INVALID_LOGIN_CREDENTIALS"), has("INVALID_PASSWORD"), has("EMAIL_NOT_FOUND"), has("INVALID_EMAIL"),
+		has("MISSING_PASSWORD"), has("MISSING_EMAIL"), has("USER_DISABLED"):
+		return "", false, nil
+	}
+	return "", false, problem.ErrUnavailable.WithCause(fmt.Errorf("check a password: status %d: %.300s", status, answer))
 }
 
 // SignInToken implements Accounts.
@@ -260,31 +295,41 @@ func (f *Firebase) SendPasswordReset(ctx context.Context, uid string) error {
 	if account.Email == "" {
 		return ErrNoEmail
 	}
-	body, err := json.Marshal(map[string]string{"requestType": "PASSWORD_RESET", "email": account.Email})
-	if err != nil {
-		return err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, f.send, bytes.NewReader(body))
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := f.http.Do(req)
-	if err != nil {
-		return problem.ErrUnavailable.WithCause(withoutKey(err))
-	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
-	if err != nil {
-		return problem.ErrUnavailable.WithCause(withoutKey(err))
-	}
+	status, answer, err := f.call(ctx, "sendOobCode",
+		map[string]any{"requestType": "PASSWORD_RESET", "email": account.Email})
 	switch {
-	case resp.StatusCode < 300:
+	case err != nil:
+		return err
+	case status < 300:
 		return nil
 	case bytes.Contains(answer, []byte("EMAIL_NOT_FOUND")):
 		return problem.ErrNotFound
 	}
-	return problem.ErrUnavailable.WithCause(fmt.Errorf("send password reset: status %d: %.300s", resp.StatusCode, answer))
+	return problem.ErrUnavailable.WithCause(fmt.Errorf("send password reset: status %d: %.300s", status, answer))
+}
+
+// call sends a request as a browser does, with its API key, and returns the status and the body of the answer.
+func (f *Firebase) call(ctx context.Context, method string, in map[string]any) (status int, answer []byte, err error) {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return 0, nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost,
+		f.base+"/v1/accounts:"+method+"?key="+url.QueryEscape(f.key), bytes.NewReader(body))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := f.http.Do(req)
+	if err != nil {
+		return 0, nil, problem.ErrUnavailable.WithCause(withoutKey(err))
+	}
+	defer resp.Body.Close()
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return 0, nil, problem.ErrUnavailable.WithCause(withoutKey(err))
+	}
+	return resp.StatusCode, answer, nil
 }
 
 // withoutKey removes the URL, which contains the key, from an error that will be logged.

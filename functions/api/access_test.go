@@ -122,6 +122,8 @@ var rows = []struct {
 	{"DELETE /me/devices/{id}", "/me/devices/1", nil, 404, everyUser}, // it is not signed in
 	{"POST /me/sign-in", "/me/sign-in", form{"replaces": ""}, 204, everyUser},
 	{"POST /me/password", "/me/password", form{"password": "colder ashes by day"}, 204, everyUser},
+	{"POST /me/recovery-codes", "/me/recovery-codes", nil, 403, everyUser}, // their sign-ins have no second factor
+	{"DELETE /me/second-factor", "/me/second-factor", nil, 403, everyUser},
 	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser},
 	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
 	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}},
@@ -172,8 +174,8 @@ func TestAccess(t *testing.T) {
 		have = slices.DeleteFunc(have, func(e string) bool { return e == row.endpoint })
 	}
 	slices.Sort(have)
-	if !slices.Equal(have, []string{"POST /admin/probe", "POST /signup"}) {
-		t.Errorf("endpoints without a row: %v, want only POST /admin/probe and POST /signup", have)
+	if want := []string{"POST /admin/probe", "POST /signup", "POST /signup/recover"}; !slices.Equal(have, want) {
+		t.Errorf("endpoints without a row: %v, want only %v", have, want)
 	}
 	refusals := newCast(t) // shared, since a refused call does not change anything
 	users := newCast(t)    // shared, since ordinary users change only their own data

@@ -49,6 +49,7 @@ type Deps struct {
 	Proxies       int              // trusted proxies that append to X-Forwarded-For; see package clientaddr
 	SignupsHourly int              // sign-ups from one address in an hour; 0: DefaultSignupsHourly
 	PeopleListed  int              // people that lists show one user in an hour; 0: DefaultPeopleListed
+	AdminFactor   bool             // calls of admins need a second factor
 	PlaceHeader   string           // header with the place of a client, see package useragent; "": there is none
 	Now           func() time.Time // nil: time.Now
 	Log           *slog.Logger     // nil: slog.Default()
@@ -122,7 +123,10 @@ func wait(ctx context.Context, d time.Duration) error {
 // routes returns all endpoints by their first path segment.
 func (a *API) routes() map[string][]route {
 	return map[string][]route{
-		"signup": {{method: "POST", access: anybody, body: required, handle: a.signup}},
+		"signup": {
+			{method: "POST", access: anybody, body: required, handle: a.signup},
+			{method: "POST", path: "/recover", access: anybody, body: required, handle: a.recoverAccount},
+		},
 		"users": {
 			{method: "GET", access: user, budget: readUsers, most: mostUsers, also: a.people, handle: a.listUsers},
 			{method: "GET", path: "/batch", access: user, budget: readUsers, most: mostUsersBatch, handle: a.usersBatch},
@@ -150,6 +154,8 @@ func (a *API) routes() map[string][]route {
 			{method: "POST", path: "/sign-in", access: user, body: required, renews: true, budget: safety,
 				handle: a.renewSignIn},
 			{method: "POST", path: "/password", access: user, body: required, budget: safety, handle: a.changePassword},
+			{method: "POST", path: "/recovery-codes", access: user, budget: safety, handle: a.newRecoveryCodes},
+			{method: "DELETE", path: "/second-factor", access: user, budget: safety, handle: a.removeSecondFactor},
 			{method: "POST", path: "/sign-out", access: user, budget: safety, handle: a.signOut},
 			{method: "POST", path: "/sign-out-others", access: user, budget: safety, handle: a.signOutOthers},
 			{method: "PUT", path: "/setting", access: user, body: required, budget: choose, handle: a.putSetting},
@@ -170,7 +176,7 @@ func (a *API) routes() map[string][]route {
 	}
 }
 
-// Signup serves POST /signup.
+// Signup serves /signup.
 func (a *API) Signup() http.Handler { return a.serve("signup") }
 
 // Users serves /users.

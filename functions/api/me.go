@@ -24,6 +24,10 @@ type own struct {
 
 	Privacy chat.Privacy `json:"privacy"`
 
+	SecondFactor    bool        `json:"second_factor"`               // sign-ins need the code of an authenticator app
+	RecoveryCodes   int         `json:"recovery_codes"`              // those that were not used
+	RecoveryCodesAt chat.Micros `json:"recovery_codes_at,omitempty"` // when they were made
+
 	PasswordChangedAt chat.Micros `json:"password_changed_at,omitempty"` // in our page; 0: never
 
 	LimitedUntil chat.Micros    `json:"limited_until,omitempty"` // until then, they may not write to new people
@@ -46,7 +50,8 @@ type limits struct {
 
 func ownOf(u store.User) own {
 	o := own{profile: profileOf(u), Email: u.Email, EmailVerified: u.EmailVerified, Admin: u.Admin, Blocked: u.Blocked,
-		Privacy: u.Privacy, PasswordChangedAt: u.PasswordAt, LimitedUntil: u.LimitedUntil, Warning: u.Warning}
+		Privacy: u.Privacy, PasswordChangedAt: u.PasswordAt, LimitedUntil: u.LimitedUntil, Warning: u.Warning,
+		SecondFactor: u.SecondFactor, RecoveryCodes: len(u.Recovery), RecoveryCodesAt: u.RecoveryAt}
 	if o.Blocked == nil {
 		o.Blocked = []string{}
 	}

@@ -91,7 +91,7 @@ func TestEveryEndpointIsDescribed(t *testing.T) {
 				t.Errorf("%s %s lacks a summary or a default response", method, path)
 			}
 			open := op.Security != nil && len(*op.Security) == 0
-			if open != (path == "/signup") {
+			if open != strings.HasPrefix(path, "/signup") {
 				t.Errorf("%s %s: needs a token: %v", method, path, !open)
 			}
 		}

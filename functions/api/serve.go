@@ -311,6 +311,12 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 		if !(claims.Admin && u.Admin) {
 			return errNotAdmin
 		}
+		if a.deps.AdminFactor && !req.user.SecondFactor {
+			return errAdminFactor
+		}
+		if a.deps.AdminFactor && !claims.SecondFactor {
+			return errSignInAgain.WithCause(errors.New("signed in without a second factor"))
+		}
 		if err := a.requireFresh(req, adminSignIn); err != nil {
 			return err
 		}

@@ -25,6 +25,10 @@ const (
 
 var errSignInAgain = problem.New(problem.Forbidden, "sign_in_again", "Enter your password again to do this.")
 
+// errAdminFactor refuses an admin who has no second factor.
+var errAdminFactor = problem.New(problem.Forbidden, "second_factor_required",
+	"Admins need a second factor. Add an authenticator app in your settings first.")
+
 // requireFresh returns errSignInAgain if the caller signed in longer ago than age.
 func (a *API) requireFresh(r *request, age time.Duration) error {
 	if since := a.deps.Now().Sub(r.claims.AuthTime); since > age {

@@ -31,7 +31,7 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	if err := form.Check(); err != nil {
 		return nil, err // not counted: the user is still filling in the form
 	}
-	if err := a.countSignup(ctx, r.http); err != nil {
+	if err := a.countByNetwork(ctx, r.http, "signup", int64(a.deps.SignupsHourly), errSignups); err != nil {
 		return nil, err
 	}
 	u, err := a.users.Create(ctx, form)
@@ -43,20 +43,22 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	return &response{status: http.StatusCreated, json: profileOf(u)}, nil
 }
 
-// farSignups is how many times as many sign-ups as one address may come from the wider network around it. For IPv6 that
+// farNetworks is how many times as many calls as one address may come from the wider network around it. For IPv6 that
 // is a /48, in which one person may have 65,536 addresses that count as one each.
-const farSignups = 5
+const farNetworks = 5
 
-// countSignup returns errSignups after too many sign-ups from one network within an hour. It stores the network only as
-// a hash, for that hour. Beyond the limit it neither writes nor, on this instance, reads.
-func (a *API) countSignup(ctx context.Context, r *http.Request) error {
+// countByNetwork returns refused after more than the given number of calls of a kind from one address within an hour,
+// or farNetworks times as many from the network around it. It stores a network only as a hash, for that hour. Beyond the
+// limit it neither writes nor, on this instance, reads.
+func (a *API) countByNetwork(
+	ctx context.Context, r *http.Request, kind string, hourly int64, refused *problem.Error,
+) error {
 	near, far := clientaddr.Networks(clientaddr.Of(r, a.deps.Proxies))
-	limit := Budget{Name: "signup", Window: time.Hour, Shared: int64(a.deps.SignupsHourly), Chunk: 1, Calls: true,
-		refused: errSignups}
+	limit := Budget{Name: kind, Window: time.Hour, Shared: hourly, Chunk: 1, Calls: true, refused: refused}
 	if _, err := a.networks.take(ctx, limit, hashed(near), 1, 1); err != nil {
 		return err
 	}
-	limit.Name, limit.Shared = "signup-far", farSignups*limit.Shared
+	limit.Name, limit.Shared = kind+"-far", farNetworks*limit.Shared
 	_, err := a.networks.take(ctx, limit, hashed(far), 1, 1)
 	return err
 }

@@ -17,12 +17,13 @@ import (
 // AdminPath is the path of the control address that receives an AdminOrder.
 const AdminPath = "/superuser"
 
-// AdminOrder makes a user an admin, or an ordinary user again. Either Email or UID names the user.
+// AdminOrder makes a user an admin, or an ordinary user again, or resets the second factor of one. Either Email or UID names the user.
 type AdminOrder struct {
-	Email  string `json:"email,omitempty"`
-	UID    string `json:"uid,omitempty"`
-	Revoke bool   `json:"revoke,omitempty"` // make them an ordinary user again
-	By     string `json:"by"`               // author of the order, for the audit log
+	Email       string `json:"email,omitempty"`
+	UID         string `json:"uid,omitempty"`
+	Revoke      bool   `json:"revoke,omitempty"`       // make them an ordinary user again
+	ResetFactor bool   `json:"reset_factor,omitempty"` // remove the second factor, and sign the user out everywhere
+	By          string `json:"by"`                     // author of the order, for the audit log
 
 	// Confirm is the username of the user UID. With it, the operator vouches for an account whose address nobody has
 	// verified, after having seen what Show answers. The address then counts as verified.
@@ -52,6 +53,8 @@ func SetAdmin(ctx context.Context, d Deps, o AdminOrder) (string, error) {
 	switch {
 	case err == nil && o.Show:
 		return describe(u, account), nil
+	case err == nil && o.ResetFactor:
+		return resetFactor(ctx, d, o, u)
 	case err == nil:
 		if o.Password != "" {
 			note = "\nThe account already existed, so its password was not changed."
@@ -69,7 +72,7 @@ func SetAdmin(ctx context.Context, d Deps, o AdminOrder) (string, error) {
 		return "", err
 	case o.UID != "":
 		return "", problem.New(problem.NotFound, "user_not_found", "Nobody has the uid "+o.UID+".")
-	case !o.Create || o.Revoke || o.Show:
+	case !o.Create || o.Revoke || o.Show || o.ResetFactor:
 		return "", problem.New(problem.NotFound, "user_not_found", "Nobody has signed up with "+o.Email+".")
 	default:
 		if u, note, err = createUser(ctx, d, o); err != nil {
@@ -91,6 +94,15 @@ func SetAdmin(ctx context.Context, d Deps, o AdminOrder) (string, error) {
 		note += "\nThe account is disabled. Enable it before it is used."
 	}
 	return answer + note, nil
+}
+
+// resetFactor carries out an order that resets the second factor of u.
+func resetFactor(ctx context.Context, d Deps, o AdminOrder, u store.User) (string, error) {
+	err := audited(ctx, d, o, "reset_second_factor", u, func() error { return d.Users.ResetSecondFactor(ctx, u.UID) })
+	if err != nil {
+		return "", err
+	}
+	return u.DisplayName + " has no second factor anymore, and is signed out everywhere.", nil
 }
 
 // find returns the user and the account that an order names. It asks the sign-in system who has an address: the copy

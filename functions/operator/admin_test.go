@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
@@ -15,6 +16,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/store/storebolt"
 	"github.com/phoenixchat/phoenixchat/functions/users"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
+	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/internalapi"
 	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
@@ -231,6 +233,38 @@ func TestAddressThatMoved(t *testing.T) {
 		if u, err := s.store.User(ctx, uid); err != nil || u.Admin != want {
 			t.Errorf("%s is an admin: %v, want %v (%v)", u.Username, u.Admin, want, err)
 		}
+	}
+}
+
+// An admin who has lost the authenticator app and the recovery codes gets in again with the password alone.
+func TestResetSecondFactor(t *testing.T) {
+	s := newSystem(t)
+	const email, password = "boss@example.org", "warm embers at night"
+	s.order(t, operator.AdminOrder{Email: email, Create: true, Password: password, Username: "boss"})
+	authstubtest.Enroll(t, s.authHost, email, password, time.Now())
+	if token, _ := accountstest.SignIn(t.Context(), s.authHost, email, password); token != "" {
+		t.Fatal("the password alone signs in")
+	}
+	before := time.Now()
+	answer := s.order(t, operator.AdminOrder{Email: email, ResetFactor: true})
+	if answer != "boss has no second factor anymore, and is signed out everywhere." {
+		t.Errorf("answer %q", answer)
+	}
+	if c := s.claims(t, email, password); c["admin"] != true {
+		t.Errorf("claims of the token: %v", c)
+	}
+	u, err := s.store.UserByEmail(t.Context(), email)
+	if err != nil || !u.Admin || u.ValidAfter < chat.MicrosOf(before) {
+		t.Errorf("user %+v, %v; want an admin whose sign-ins have ended", u, err)
+	}
+	entries, _, err := s.store.AuditLog(t.Context(), "", 1)
+	if err != nil || len(entries) != 1 || entries[0].Action != "reset_second_factor" || entries[0].OnName != "boss" {
+		t.Errorf("audit log %+v, %v", entries, err)
+	}
+	_, err = operator.SetAdmin(t.Context(), s.deps, operator.AdminOrder{Email: "nobody@example.org", ResetFactor: true,
+		Create: true})
+	if problem.Of(err).Code != "user_not_found" {
+		t.Errorf("the factor of nobody: %v", err)
 	}
 }
 

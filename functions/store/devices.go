@@ -38,6 +38,7 @@ type Seen struct {
 	Replaces chat.Micros // the sign-in of the same device that it replaces; 0: none
 	At       chat.Micros
 	Called   bool // in a call of the API, which has asked the sign-in system about the account
+	Factor   bool // the account has a second factor; only if Called, at the first use of the sign-in
 	Client   useragent.Client
 }
 
@@ -111,6 +112,7 @@ func (u *User) RecordSignIn(s Seen) {
 	if s.Called && u.IsNewSignIn(s.SignIn) {
 		u.SignIns = with(u.SignIns, s.SignIn)
 		u.SignIns = u.SignIns[max(0, len(u.SignIns)-MaxSignIns):]
+		u.SecondFactor = s.Factor
 	}
 	u.LastActiveAt = max(u.LastActiveAt, s.At)
 	u.Devices = kept(u.Devices, s.At)

@@ -74,6 +74,11 @@ func (u *User) EndOtherSessions(keep, passwordAt chat.Micros) {
 			}
 		}
 	}
+	u.endOthers(keep)
+}
+
+// endOthers makes the tokens of all sign-ins before keep invalid, and of those after it that are listed.
+func (u *User) endOthers(keep chat.Micros) {
 	u.EndSessions(keep)
 	later := slices.Clone(u.SignIns)
 	for _, d := range u.Devices {

@@ -41,6 +41,7 @@ type Store interface {
 	Subscriptions
 	Reports
 	Sanctions
+	SecondFactors
 	Erasure
 	Archive
 	Changes

@@ -44,6 +44,10 @@ type User struct {
 	Warning      *Warning    // of an admin, which the user has not confirmed yet
 
 	Privacy chat.Privacy
+
+	SecondFactor bool        // sign-ins need the code of an authenticator app
+	Recovery     []string    // hashes of the recovery codes that were not used, see RecoveryHash
+	RecoveryAt   chat.Micros // when the recovery codes were made; 0: never
 }
 
 // FrozenNames are names and the picture that a user had, and the people who go on seeing them: those who were blocked

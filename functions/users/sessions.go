@@ -15,14 +15,17 @@ import (
 
 // SignOut ends all sign-ins of a user: their sockets are closed, and the tokens issued so far stop working.
 func (s *Service) SignOut(ctx context.Context, uid string) (store.User, error) {
-	// Sign-in times are whole seconds. Rounding up also ends the sign-ins of this second. A user who signs in again
-	// within the rest of it has to do so twice.
-	at := s.deps.Now().Truncate(time.Second).Add(time.Second)
-	u, err := s.deps.Store.EndSessions(ctx, uid, chat.MicrosOf(at))
+	u, err := s.deps.Store.EndSessions(ctx, uid, s.signOutTime())
 	if err != nil {
 		return u, err
 	}
 	return u, errors.Join(s.endSubscriptions(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
+}
+
+// signOutTime returns the time before which sign-ins end that end now. Sign-in times are whole seconds. Rounding up also
+// ends the sign-ins of this second. A user who signs in again within the rest of it has to do so twice.
+func (s *Service) signOutTime() chat.Micros {
+	return chat.MicrosOf(s.deps.Now().Truncate(time.Second).Add(time.Second))
 }
 
 // EndSession ends the sign-in of a user at authTime: its sockets are closed, and neither its tokens nor those that its
@@ -85,15 +88,19 @@ func (s *Service) SignOutDevice(ctx context.Context, uid, device string) error {
 }
 
 // RecordSignIn records a use of a sign-in of u, which is due. The first call of a sign-in asks the sign-in system
-// whether it has ended earlier sign-ins, as it does when the password or the address changes, and ends them here, too.
-// After an error the sign-in is not recorded, so the next call tries again. Another device is announced on the user's
-// devices.
+// whether it has ended earlier sign-ins, as it does when the password, the address or the second factor changes, and
+// ends them here, too. After an error the sign-in is not recorded, so the next call tries again. Another device is
+// announced on the user's devices.
 func (s *Service) RecordSignIn(ctx context.Context, u store.User, seen store.Seen) (store.User, error) {
 	if u.IsNewSignIn(seen.SignIn) {
-		var err error
-		if u, err = s.endEarlier(ctx, u, seen.SignIn); err != nil {
+		account, err := s.deps.Accounts.Get(ctx, u.UID)
+		if err != nil {
 			return u, err
 		}
+		if u, err = s.endEarlier(ctx, u, account, seen.SignIn); err != nil {
+			return u, err
+		}
+		seen.Factor = account.SecondFactor
 	}
 	u, added, err := s.deps.Store.RecordSignIn(ctx, u.UID, seen)
 	if err == nil && added && len(u.Devices) > 1 {
@@ -105,11 +112,9 @@ func (s *Service) RecordSignIn(ctx context.Context, u store.User, seen store.See
 }
 
 // endEarlier ends the sign-ins of u that the sign-in system has ended.
-func (s *Service) endEarlier(ctx context.Context, u store.User, signIn chat.Micros) (store.User, error) {
-	account, err := s.deps.Accounts.Get(ctx, u.UID)
-	if err != nil {
-		return u, err
-	}
+func (s *Service) endEarlier(
+	ctx context.Context, u store.User, account accounts.Account, signIn chat.Micros,
+) (_ store.User, err error) {
 	switch at := endedBefore(account, signIn); {
 	case at > u.ValidAfter:
 		if u, err = s.deps.Store.EndSessions(ctx, u.UID, at); err == nil {

@@ -27,6 +27,7 @@ type Store interface {
 	store.Erasure
 	store.Subscriptions
 	store.Sanctions
+	store.SecondFactors
 }
 
 // Deps is what a Service needs. All but the last group is required.

@@ -30,6 +30,7 @@ type Claims struct {
 	Email         string // "" if the account has none
 	EmailVerified bool
 	Admin         bool      // the custom claim "admin" is true
+	SecondFactor  bool      // the sign-in was confirmed with a second factor
 	IssuedAt      time.Time // when this token was issued
 	AuthTime      time.Time // when the user last signed in with a password; refreshed tokens keep it
 	Expires       time.Time
@@ -95,6 +96,9 @@ type firebaseClaims struct {
 	Email         string           `json:"email"`
 	EmailVerified bool             `json:"email_verified"`
 	Admin         any              `json:"admin"` // only the boolean true makes an admin
+	Firebase      struct {
+		SecondFactor string `json:"sign_in_second_factor"` // its kind, such as "totp"
+	} `json:"firebase"`
 }
 
 // registered holds the claims that every ID token has.
@@ -137,7 +141,7 @@ func (c *firebaseClaims) check(project string, now time.Time) (Claims, error) {
 	}
 	admin, _ := c.Admin.(bool)
 	return Claims{UID: c.Subject, Email: c.Email, EmailVerified: c.EmailVerified, Admin: admin,
-		IssuedAt: c.IssuedAt.Time, AuthTime: c.AuthTime.Time, Expires: c.Expires.Time}, nil
+		SecondFactor: c.Firebase.SecondFactor != "", IssuedAt: c.IssuedAt.Time, AuthTime: c.AuthTime.Time, Expires: c.Expires.Time}, nil
 }
 
 func (r *registered) checkAudience(want string) error {

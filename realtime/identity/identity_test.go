@@ -116,6 +116,22 @@ func TestAdminIsOnlyTheBooleanTrue(t *testing.T) {
 	}
 }
 
+func TestASecondFactorIsInTheToken(t *testing.T) {
+	for want, provider := range map[bool]any{
+		true:  change{"sign_in_provider": "password", "sign_in_second_factor": "totp", "second_factor_identifier": "f"},
+		false: change{"sign_in_provider": "password"},
+	} {
+		got, err := firebase(t).Verify(context.Background(), rs256(t, change{"firebase": provider}))
+		if err != nil || got.SecondFactor != want {
+			t.Errorf("%v: second factor %v, %v", provider, got.SecondFactor, err)
+		}
+	}
+	got, err := firebase(t).Verify(context.Background(), rs256(t, change{"firebase": nil}))
+	if err != nil || got.SecondFactor {
+		t.Errorf("without the claim: second factor %v, %v", got.SecondFactor, err)
+	}
+}
+
 // hs256 signs with the public key as if it was a shared secret. A verifier that lets the token choose the algorithm
 // would accept the signature.
 func hs256(t *testing.T, c jwt.MapClaims) string {

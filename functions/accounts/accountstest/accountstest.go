@@ -308,15 +308,41 @@ func Run(t *testing.T, a accounts.Accounts, host string) {
 		mustBe(t, a.SendPasswordReset(ctx, n.UID), accounts.ErrNoEmail)
 	})
 
+	t.Run("check a password", func(t *testing.T) {
+		n := newAccount(t)
+		check := func(email, secret, want string) {
+			t.Helper()
+			uid, right, err := a.CheckPassword(ctx, email, secret)
+			must(t, err)
+			if uid != want || right != (want != "") {
+				t.Errorf("the password %q of %q: uid %q, right %v, want uid %q", secret, email, uid, right, want)
+			}
+		}
+		check(n.Email, password, n.UID)
+		check(n.Email, password+"x", "")
+		check(n.Email, "", "")
+		check("nobody@example.org", password, "")
+		check("", password, "")
+		check("no address", password, "")
+		disabled := true
+		must(t, a.Update(ctx, n.UID, accounts.Change{Disabled: &disabled}))
+		check(n.Email, password, "")
+		must(t, a.RemoveSecondFactors(ctx, n.UID)) // it has none
+		mustBe(t, a.RemoveSecondFactors(ctx, "nobody"), problem.ErrNotFound)
+	})
+
 	t.Run("ended context", func(t *testing.T) {
 		ended, cancel := context.WithCancel(ctx)
 		cancel()
 		for _, err := range []error{a.Create(ended, accounts.New{UID: "ended", Email: "ended@example.org", Password: password,
-			DisplayName: "Eve"}), a.SendPasswordReset(ended, "ended@example.org")} {
+			DisplayName: "Eve"}), a.SendPasswordReset(ended, "ended@example.org"), a.RemoveSecondFactors(ended, "ended"),
+			checkOf(a.CheckPassword(ended, "ended@example.org", password))} {
 			mustBe(t, err, problem.ErrUnavailable)
 		}
 	})
 }
+
+func checkOf(_ string, _ bool, err error) error { return err }
 
 func must(t *testing.T, err error) {
 	t.Helper()

@@ -5,7 +5,8 @@
 // It asks the chat that is running on this machine (go run ./infra/local). With -project it works on Google Cloud,
 // with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
 // roles Cloud Datastore User, Logs Writer, Firebase Authentication Admin and Service Usage Consumer. With -revoke it
-// makes the admin an ordinary user again. Every use is in the audit log.
+// makes the admin an ordinary user again. With -reset-second-factor it removes the authenticator app of an admin who has
+// lost it and the recovery codes, and signs them out everywhere. Every use is in the audit log.
 //
 // Anybody may have signed up with your address, so an existing account whose address is not verified is refused. To
 // make such a user an admin anyway, name the account by its uid (-uid). The command shows the account, and asks for
@@ -39,6 +40,8 @@ func run(ctx context.Context, env operator.Env) error {
 	f.StringVar(&o.UID, "uid", "", "`uid` of an existing user, whose address need not be verified")
 	f.StringVar(&o.Confirm, "confirm", "", "with -uid: the `username`, to confirm the account without a question")
 	f.BoolVar(&o.Revoke, "revoke", false, "make the admin an ordinary user again")
+	f.BoolVar(&o.ResetFactor, "reset-second-factor", false,
+		"remove the second factor of the user, and sign them out everywhere; nothing else")
 	f.StringVar(&o.Username, "username", "", "`name` of a new user (default: derived from the address)")
 	f.StringVar(&o.DisplayName, "name", "", "display `name` of a new user (default: the username)")
 	fromStdin := f.Bool("password-stdin", false,
@@ -47,7 +50,7 @@ func run(ctx context.Context, env operator.Env) error {
 	if err := env.Parse(f); err != nil {
 		return err
 	}
-	if (o.Email == "") == (o.UID == "") || o.Confirm != "" && o.UID == "" || f.NArg() > 0 {
+	if (o.Email == "") == (o.UID == "") || o.Confirm != "" && o.UID == "" || o.Revoke && o.ResetFactor || f.NArg() > 0 {
 		fmt.Fprintln(env.Stderr,
 			"Give the email address of the user (-email you@example.org), or the uid of an existing one (-uid).")
 		return operator.ErrUsage
@@ -59,13 +62,13 @@ func run(ctx context.Context, env operator.Env) error {
 		}
 		o.Password = strings.TrimRight(string(b), "\r\n")
 	}
-	o.Create, o.By = !o.Revoke && o.UID == "", operator.Author()
+	o.Create, o.By = !o.Revoke && !o.ResetFactor && o.UID == "", operator.Author()
 	give := func(o operator.AdminOrder) (string, error) {
 		return t.Ask(ctx, operator.AdminPath, o, func(ctx context.Context) (string, error) {
 			return setAdmin(ctx, t, o, env.Getenv)
 		})
 	}
-	if o.UID != "" && o.Confirm == "" && !o.Revoke && env.Terminal {
+	if o.UID != "" && o.Confirm == "" && !o.Revoke && !o.ResetFactor && env.Terminal {
 		show := o
 		show.Show = true
 		shown, err := give(show)
@@ -116,10 +119,11 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service, Accounts: auth, Record: record}, o)
 }
 
-// noRealtime panics if it is called, but for hints that a profile has changed and for the gate of a user whose address
-// the command finds or makes confirmed. realtime/ need not know: whether a user is an admin is not part of the gate,
-// and open clients show the badge when they load the profile the next time. A cached gate, by which an unconfirmed user
-// reaches fewer new people, expires within 24 h.
+// noRealtime panics if it is called, but for hints that a profile has changed, and for the gate of a user whose address
+// the command finds or makes confirmed, or whose second factor it resets. realtime/ need not know: whether a user is an
+// admin is not part of the gate, and open clients show the badge when they load the profile the next time. A cached
+// gate, by which an unconfirmed user reaches fewer new people, expires within 24 h. The sockets of a user who was signed
+// out stay open until their tokens expire, within an hour.
 type noRealtime struct{ internalapi.API }
 
 func (noRealtime) GateChanged(context.Context, internalapi.Gate) error { return nil }

@@ -29,7 +29,8 @@ func noEnv(string) string { return "" }
 
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{{}, {"-email", "a@example.org", "more"}, {"-nonsense"},
-		{"-email", "a@example.org", "-uid", "u"}, {"-email", "a@example.org", "-confirm", "ada"}} {
+		{"-email", "a@example.org", "-uid", "u"}, {"-email", "a@example.org", "-confirm", "ada"},
+		{"-email", "a@example.org", "-revoke", "-reset-second-factor"}} {
 		var stderr bytes.Buffer
 		err := run(t.Context(), operator.Env{Args: args, Getenv: noEnv, Stderr: &stderr})
 		if !errors.Is(err, operator.ErrUsage) || stderr.Len() == 0 {
@@ -78,6 +79,8 @@ func TestConfirm(t *testing.T) {
 		"flag":          {[]string{"-uid", "u1", "-confirm", "ada"}, true, "", "[false:ada:false]", "Done."},
 		"no terminal":   {[]string{"-uid", "u1"}, false, "ada\n", "[false:false]", "Done."},
 		"revoke":        {[]string{"-uid", "u1", "-revoke"}, true, "", "[false:false]", "Done."},
+		"reset":         {[]string{"-uid", "u1", "-reset-second-factor"}, true, "", "[false:false]", "Done."},
+		"reset by mail": {[]string{"-email", "a@example.org", "-reset-second-factor"}, true, "", "[false:false]", "Done."},
 		"address":       {[]string{"-email", "a@example.org"}, true, "", "[false:true]", "Done."},
 	} {
 		orders = nil

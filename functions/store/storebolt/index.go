@@ -46,6 +46,10 @@ type userRecord struct {
 	Warning      *store.Warning `json:"warning,omitempty"`
 
 	Privacy chat.Privacy `json:"privacy,omitzero"`
+
+	SecondFactor bool        `json:"second_factor,omitempty"`
+	Recovery     []string    `json:"recovery,omitempty"`
+	RecoveryAt   chat.Micros `json:"recovery_at,omitempty"`
 }
 
 func getUser(tx *bbolt.Tx, uid string) (store.User, error) {

@@ -55,6 +55,10 @@ type userDoc struct {
 	Warning      *store.Warning `firestore:"warning,omitempty"`
 
 	Privacy *privacyDoc `firestore:"privacy,omitempty"` // nil: the default
+
+	SecondFactor bool        `firestore:"second_factor,omitempty"`
+	Recovery     []string    `firestore:"recovery,omitempty"`
+	RecoveryAt   chat.Micros `firestore:"recovery_at,omitempty"`
 }
 
 // deviceDoc is a store.Device in userDoc.
@@ -94,7 +98,8 @@ func docOf(u store.User) userDoc {
 		PasswordAt: u.PasswordAt,
 		Push:       u.Push, LimitedUntil: u.LimitedUntil, Warning: u.Warning,
 		Devices: deviceDocs(u.Devices), Privacy: privacyDocOf(u.Privacy),
-		Renamed: u.Renamed, Frozen: u.Frozen, Picture: u.Picture}
+		Renamed: u.Renamed, Frozen: u.Frozen, Picture: u.Picture,
+		SecondFactor: u.SecondFactor, Recovery: u.Recovery, RecoveryAt: u.RecoveryAt}
 }
 
 func (d userDoc) user(uid string) store.User {
@@ -106,7 +111,8 @@ func (d userDoc) user(uid string) store.User {
 		PasswordAt: d.PasswordAt,
 		Push:       d.Push, LimitedUntil: d.LimitedUntil, Warning: d.Warning,
 		Devices: devicesOf(d.Devices), Privacy: d.Privacy.privacy(),
-		Renamed: d.Renamed, Frozen: d.Frozen, Picture: d.Picture}
+		Renamed: d.Renamed, Frozen: d.Frozen, Picture: d.Picture,
+		SecondFactor: d.SecondFactor, Recovery: d.Recovery, RecoveryAt: d.RecoveryAt}
 }
 
 // userFrom decodes a document of the collection users.

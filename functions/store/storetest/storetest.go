@@ -88,6 +88,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"reports at once", testReportsAtOnce},
 		{"reports of erased people", testReportsErased},
 		{"sanctions", testSanctions},
+		{"second factors", testSecondFactors},
 		{"erase", testErase},
 		{"erase interrupted", testEraseInterrupted},
 		{"erasures at once", testErasuresAtOnce},

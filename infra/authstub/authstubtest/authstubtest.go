@@ -2,7 +2,11 @@
 package authstubtest
 
 import (
+	"bytes"
+	"encoding/json"
+	"io"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
@@ -35,4 +39,45 @@ func StartAt(t testing.TB, project string, now func() time.Time) (host string) {
 		}
 	})
 	return strings.TrimPrefix(srv.URL, "http://")
+}
+
+// Enroll signs in to an account without a second factor, whose address is verified, and gives it one. It returns the
+// secret, from which authstub.CodeAt makes codes, and the ID token of the sign-in that follows. now is the time of the
+// stand-in, whose code is used up.
+func Enroll(t testing.TB, host, email, password string, now time.Time) (secret, idToken string) {
+	t.Helper()
+	call := func(path string, in any) (out struct {
+		IDToken string `json:"idToken"`
+		Session struct {
+			Secret string `json:"sharedSecretKey"`
+			Info   string `json:"sessionInfo"`
+		} `json:"totpSessionInfo"`
+	}) {
+		t.Helper()
+		body, err := json.Marshal(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.Post("http://"+host+"/identitytoolkit.googleapis.com/"+path+"?key=any", "application/json",
+			bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		answer, err := io.ReadAll(resp.Body)
+		if err != nil || resp.StatusCode != http.StatusOK || json.Unmarshal(answer, &out) != nil {
+			t.Fatalf("%s: status %d, %s, %v", path, resp.StatusCode, answer, err)
+		}
+		return out
+	}
+	type m = map[string]any
+	in := call("v1/accounts:signInWithPassword", m{"email": email, "password": password, "returnSecureToken": true})
+	s := call("v2/accounts/mfaEnrollment:start", m{"idToken": in.IDToken, "totpEnrollmentInfo": m{}}).Session
+	code, err := authstub.CodeAt(s.Secret, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := call("v2/accounts/mfaEnrollment:finalize", m{"idToken": in.IDToken,
+		"totpVerificationInfo": m{"sessionInfo": s.Info, "verificationCode": code}})
+	return s.Secret, done.IDToken
 }

@@ -383,6 +383,8 @@ func writeAll(t *testing.T, s store.Store) {
 		store.Subscription{Device: "phone", Endpoint: "https://push.example.org/1", At: now})
 	must(err)
 	client := useragent.Client{Browser: "Firefox", System: "Linux", Place: "Bern"}
+	_, err = s.SetRecoveryCodes(ctx, "alice", []string{store.RecoveryHash("code")}, now, now)
+	must(err)
 	for _, signIn := range []chat.Micros{now, now + chat.Micros(time.Second.Microseconds())} {
 		_, _, err = s.RecordSignIn(ctx, "alice", store.Seen{SignIn: signIn, At: signIn, Client: client})
 		must(err)

@@ -288,6 +288,7 @@ const english = {
       rename: "Renamed",
       remove_picture: "Removed the picture",
       verify_email: "Verified the email address",
+      reset_second_factor: "Reset the second factor",
       make_admin: "Made admin",
       unmake_admin: "Removed admin rights",
       disable: "Disabled",
