@@ -43,13 +43,13 @@ func (a *API) signup(ctx context.Context, r *request) (*response, error) {
 	return &response{status: http.StatusCreated, json: profileOf(u)}, nil
 }
 
-// farNetworks is how many times as many calls as one address may come from the wider network around it. For IPv6 that
-// is a /48, in which one person may have 65,536 addresses that count as one each.
+// farNetworks is how many times as many calls as one address may come from the wider network around it. For IPv6
+// that is a /48, in which one person may have 65,536 addresses that count as one each.
 const farNetworks = 5
 
-// countByNetwork returns refused after more than the given number of calls of a kind from one address within an hour,
-// or farNetworks times as many from the network around it. It stores a network only as a hash, for that hour. Beyond the
-// limit it neither writes nor, on this instance, reads.
+// countByNetwork returns refused after more than the given number of calls of a kind from one address within an
+// hour, or farNetworks times as many from the network around it. It stores a network only as a hash, for that hour.
+// Beyond the limit it neither writes nor, on this instance, reads.
 func (a *API) countByNetwork(
 	ctx context.Context, r *http.Request, kind string, hourly int64, refused *problem.Error,
 ) error {
