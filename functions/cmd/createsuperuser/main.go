@@ -5,8 +5,8 @@
 // It asks the chat that is running on this machine (go run ./infra/local). With -project it works on Google Cloud,
 // with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
 // roles Cloud Datastore User, Logs Writer, Firebase Authentication Admin and Service Usage Consumer. With -revoke it
-// makes the admin an ordinary user again. With -reset-second-factor it removes the authenticator app of an admin who has
-// lost it and the recovery codes, and signs them out everywhere. Every use is in the audit log.
+// makes the admin an ordinary user again. With -reset-second-factor it removes the authenticator app of an admin who
+// has lost it and the recovery codes, and signs them out everywhere. Every use is in the audit log.
 //
 // Anybody may have signed up with your address, so an existing account whose address is not verified is refused. To
 // make such a user an admin anyway, name the account by its uid (-uid). The command shows the account, and asks for
