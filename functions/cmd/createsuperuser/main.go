@@ -119,11 +119,11 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service, Accounts: auth, Record: record}, o)
 }
 
-// noRealtime panics if it is called, but for hints that a profile has changed, and for the gate of a user whose address
-// the command finds or makes confirmed, or whose second factor it resets. realtime/ need not know: whether a user is an
-// admin is not part of the gate, and open clients show the badge when they load the profile the next time. A cached
-// gate, by which an unconfirmed user reaches fewer new people, expires within 24 h. The sockets of a user who was signed
-// out stay open until their tokens expire, within an hour.
+// noRealtime panics if it is called, but for hints that a profile has changed, and for the gate of a user whose
+// address the command finds or makes confirmed, or whose second factor it resets. realtime/ need not know: whether a
+// user is an admin is not part of the gate, and open clients show the badge when they load the profile the next
+// time. A cached gate, by which an unconfirmed user reaches fewer new people, expires within 24 h. The sockets of a
+// user who was signed out stay open until their tokens expire, within an hour.
 type noRealtime struct{ internalapi.API }
 
 func (noRealtime) GateChanged(context.Context, internalapi.Gate) error { return nil }
