@@ -17,7 +17,8 @@ import (
 // AdminPath is the path of the control address that receives an AdminOrder.
 const AdminPath = "/superuser"
 
-// AdminOrder makes a user an admin, or an ordinary user again, or resets the second factor of one. Either Email or UID names the user.
+// AdminOrder makes a user an admin, or an ordinary user again, or resets the second factor of one. Either Email or UID
+// names the user.
 type AdminOrder struct {
 	Email       string `json:"email,omitempty"`
 	UID         string `json:"uid,omitempty"`

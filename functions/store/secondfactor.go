@@ -48,8 +48,8 @@ func (u *User) UseRecoveryCode(hash string, at chat.Micros) error {
 	return nil
 }
 
-// SecondFactors records who has a second factor. The sign-in system has the factor itself and asks for it. The first use
-// of a sign-in records it, too; see Seen. An unknown user is problem.ErrNotFound.
+// SecondFactors records who has a second factor. The sign-in system has the factor itself and asks for it. The first
+// use of a sign-in records it, too; see Seen. An unknown user is problem.ErrNotFound.
 type SecondFactors interface {
 	// RemoveSecondFactor records that the user has no second factor anymore.
 	RemoveSecondFactor(ctx context.Context, uid string) (User, error)

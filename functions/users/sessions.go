@@ -22,8 +22,8 @@ func (s *Service) SignOut(ctx context.Context, uid string) (store.User, error) {
 	return u, errors.Join(s.endSubscriptions(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
 }
 
-// signOutTime returns the time before which sign-ins end that end now. Sign-in times are whole seconds. Rounding up also
-// ends the sign-ins of this second. A user who signs in again within the rest of it has to do so twice.
+// signOutTime returns the time before which sign-ins end that end now. Sign-in times are whole seconds. Rounding up
+// also ends the sign-ins of this second. A user who signs in again within the rest of it has to do so twice.
 func (s *Service) signOutTime() chat.Micros {
 	return chat.MicrosOf(s.deps.Now().Truncate(time.Second).Add(time.Second))
 }

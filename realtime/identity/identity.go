@@ -141,7 +141,8 @@ func (c *firebaseClaims) check(project string, now time.Time) (Claims, error) {
 	}
 	admin, _ := c.Admin.(bool)
 	return Claims{UID: c.Subject, Email: c.Email, EmailVerified: c.EmailVerified, Admin: admin,
-		SecondFactor: c.Firebase.SecondFactor != "", IssuedAt: c.IssuedAt.Time, AuthTime: c.AuthTime.Time, Expires: c.Expires.Time}, nil
+		SecondFactor: c.Firebase.SecondFactor != "",
+		IssuedAt:     c.IssuedAt.Time, AuthTime: c.AuthTime.Time, Expires: c.Expires.Time}, nil
 }
 
 func (r *registered) checkAudience(want string) error {
