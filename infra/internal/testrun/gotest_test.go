@@ -334,6 +334,20 @@ func TestNamedPackagesExist(t *testing.T) {
 	}
 }
 
+// A stage that runs alone must find the tools that it needs, or it would be skipped though they are there.
+func TestStagesFindTheirTools(t *testing.T) {
+	for _, s := range stages {
+		for _, need := range s.needs {
+			found := slices.ContainsFunc(tools, func(tool tool) bool {
+				return tool.name == need && slices.Contains(tool.stages, s.name)
+			})
+			if !found {
+				t.Errorf("the stage %s needs %s, which is not looked for when it runs alone", s.name, need)
+			}
+		}
+	}
+}
+
 func TestLineLength(t *testing.T) {
 	root := t.TempDir()
 	for _, dir := range goFolders {

@@ -57,7 +57,7 @@ var tools = []tool{
 	{name: "xvfb", what: "Xvfb, the display of WebKit", stages: webkitStages,
 		apt: "xvfb", how: "Install Xvfb.", find: inPath("Xvfb")},
 	{name: "redis-server", what: "the real Redis, version 7 or later",
-		stages: []string{"go", "browser-emulators", "fault"},
+		stages: []string{"go", "browser-emulators", "fault", "attack"},
 		apt:    "redis-server", how: "Install Redis (redis.io).", find: inPath("redis-server")},
 	{name: "java", what: "a Java runtime, for Google's emulators", stages: emulatorStages,
 		apt: "default-jre-headless", how: "Install a Java runtime, version 11 or later.", find: emulators.FindJava},
