@@ -117,6 +117,13 @@ func (r *realtimeLog) Figures(context.Context) (internalapi.Figures, error) {
 	return internalapi.Figures{Sockets: map[string]int64{"one": 3}, Queued: 2, OldestAge: 1500, Complete: true}, r.fail
 }
 
+// sent returns the number of gates, also of those that were answered with an error.
+func (r *realtimeLog) sent() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.gates)
+}
+
 func (r *realtimeLog) last() internalapi.Gate {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/phoenixchat/phoenixchat/functions/users"
@@ -38,10 +38,18 @@ func (a *API) removeSecondFactor(ctx context.Context, r *request) (*response, er
 
 // requireFreshFactor returns errSignInAgain unless the caller has just signed in with a second factor.
 func (a *API) requireFreshFactor(r *request) error {
-	if !r.claims.SecondFactor {
-		return errSignInAgain.WithCause(fmt.Errorf("signed in without a second factor"))
+	if err := requireFactor(r); err != nil {
+		return err
 	}
 	return a.requireFresh(r, freshSignIn)
+}
+
+// requireFactor returns errSignInAgain unless the caller has signed in with a second factor.
+func requireFactor(r *request) error {
+	if !r.claims.SecondFactor {
+		return errSignInAgain.WithCause(errors.New("signed in without a second factor"))
+	}
+	return nil
 }
 
 func (a *API) logFactor(ctx context.Context, r *request, what, uid string) {

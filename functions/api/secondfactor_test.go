@@ -12,6 +12,7 @@ import (
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
+	"github.com/phoenixchat/phoenixchat/realtime/problem"
 )
 
 // withFactor is the claim of a sign-in that a second factor has confirmed.
@@ -113,13 +114,17 @@ func TestRecoveryCodesEndOtherSignIns(t *testing.T) {
 	s.clock.advance(time.Second)
 	s.enroll("ada")
 	own := s.token("ada", signedInAt(at), withFactor)
+	s.realtime.failWith(problem.ErrUnavailable)
+	s.call("POST", "/me/recovery-codes", own, nil).refused(503, "unavailable")
+	s.realtime.failWith(nil)
+	failed := s.realtime.sent()
 	s.newCodes(own)
 	s.call("GET", "/me", other, nil).refused(401, "token_ended")
 	if f := s.factor(own); !f.On {
 		t.Errorf("state %+v", f)
 	}
-	if g := s.realtime.last(); len(g.Ended) != 1 {
-		t.Errorf("the gate %+v does not end the other sign-in", g)
+	if g := s.realtime.last(); len(g.Ended) != 1 || s.realtime.sent() == failed {
+		t.Errorf("the gate %+v does not end the other sign-in, or was not sent again", g)
 	}
 	s.clock.advance(11 * time.Minute)
 	s.call("POST", "/me/recovery-codes", own, nil).refused(403, "sign_in_again")
@@ -205,10 +210,14 @@ func TestRecoverIsRepeated(t *testing.T) {
 	s.enroll("ada")
 	s.clock.advance(time.Second)
 	codes := s.newCodes(s.token("ada", withFactor))
-	if err := s.accounts.RemoveSecondFactors(t.Context(), "ada"); err != nil { // as far as an interrupted one came
-		t.Fatal(err)
-	}
+	s.realtime.failWith(problem.ErrUnavailable)
+	s.call("POST", "/signup/recover", "", recovery("ada", "correct horse", codes[0])).refused(503, "unavailable")
+	s.realtime.failWith(nil)
+	failed := s.realtime.sent()
 	s.call("POST", "/signup/recover", "", recovery("ada", "correct horse", codes[0])).must(204, nil)
+	if g := s.realtime.last(); g.ValidAfter <= micros(s.clock.Now()) || s.realtime.sent() == failed {
+		t.Errorf("the gate %+v does not end the sign-ins, or was not sent again", g)
+	}
 	s.clock.advance(time.Minute)
 	if f := s.factor(s.token("ada")); f.On || f.Codes != 9 {
 		t.Errorf("after the recovery: %+v", f)

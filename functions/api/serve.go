@@ -308,16 +308,7 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 		}
 	}
 	if need == admin {
-		if !(claims.Admin && u.Admin) {
-			return errNotAdmin
-		}
-		if a.deps.AdminFactor && !req.user.SecondFactor {
-			return errAdminFactor
-		}
-		if a.deps.AdminFactor && !claims.SecondFactor {
-			return errSignInAgain.WithCause(errors.New("signed in without a second factor"))
-		}
-		if err := a.requireFresh(req, adminSignIn); err != nil {
+		if err := a.requireAdmin(req); err != nil {
 			return err
 		}
 	}
@@ -327,6 +318,22 @@ func (a *API) authenticate(ctx context.Context, need access, req *request) error
 		}
 	}
 	return nil
+}
+
+// requireAdmin returns why the caller may not do what admins do, or nil.
+func (a *API) requireAdmin(r *request) error {
+	if !r.seesAll() {
+		return errNotAdmin
+	}
+	if a.deps.AdminFactor {
+		if !r.user.SecondFactor {
+			return errAdminFactor
+		}
+		if err := requireFactor(r); err != nil {
+			return err
+		}
+	}
+	return a.requireFresh(r, adminSignIn)
 }
 
 // log records how a request ended: at error level if the server failed, at info level if the caller did. Sign-ups,

@@ -32,9 +32,9 @@ func (u *User) SetRecoveryCodes(hashes []string, at, keep chat.Micros) {
 	u.SecondFactor, u.Recovery, u.RecoveryAt = true, hashes, at
 }
 
-// UseRecoveryCode forgets the recovery code with a hash, records that sign-ins of u do not need a second factor, and
-// ends those before at. The error is ErrRecoveryCode.
-func (u *User) UseRecoveryCode(hash string, at chat.Micros) error {
+// UseRecoveryCode forgets the recovery code with a hash, and records that sign-ins of u do not need a second factor.
+// The error is ErrRecoveryCode.
+func (u *User) UseRecoveryCode(hash string) error {
 	i := slices.Index(u.Recovery, hash)
 	if i < 0 {
 		return ErrRecoveryCode
@@ -44,7 +44,6 @@ func (u *User) UseRecoveryCode(hash string, at chat.Micros) error {
 		u.Recovery = nil
 	}
 	u.SecondFactor = false
-	u.EndSessions(at)
 	return nil
 }
 
@@ -59,5 +58,5 @@ type SecondFactors interface {
 
 	// UseRecoveryCode uses a recovery code; see the method of User. ErrRecoveryCode. Of concurrent calls with one code,
 	// one succeeds.
-	UseRecoveryCode(ctx context.Context, uid, hash string, at chat.Micros) (User, error)
+	UseRecoveryCode(ctx context.Context, uid, hash string) (User, error)
 }

@@ -61,7 +61,8 @@ func CheckRecoveryCode(code string) error {
 }
 
 // NewRecoveryCodes replaces the recovery codes of a user who has a second factor, and returns the new ones, which are
-// not stored. If the factor is new, all sign-ins but the one at authTime end. ErrNoSecondFactor.
+// not stored. If the factor was not recorded yet, all sign-ins but the one at authTime end. ErrNoSecondFactor. After
+// another error, repeat the call: the sockets of those sign-ins may still be open, and nobody knows the codes.
 func (s *Service) NewRecoveryCodes(ctx context.Context, u store.User, authTime time.Time) ([]string, error) {
 	account, err := s.deps.Accounts.Get(ctx, u.UID)
 	if err != nil {
@@ -76,12 +77,16 @@ func (s *Service) NewRecoveryCodes(ctx context.Context, u store.User, authTime t
 		plain, _ := plainCode(codes[i])
 		hashes[i] = store.RecoveryHash(plain)
 	}
-	changed, err := s.deps.Store.SetRecoveryCodes(ctx, u.UID, hashes, s.now(), store.SignInTime(authTime))
-	if err == nil && !u.SecondFactor {
-		err = s.endSubscriptions(ctx, changed)
+	u, err = s.deps.Store.SetRecoveryCodes(ctx, u.UID, hashes, s.now(), store.SignInTime(authTime))
+	if err != nil {
+		return nil, err
+	}
+	// Also if the factor was recorded before: an earlier call may have failed here.
+	if err := s.endSubscriptions(ctx, u); err != nil {
+		return nil, err
 	}
 	s.announceOwn(ctx, u.UID)
-	return codes, err
+	return codes, nil
 }
 
 // RemoveSecondFactor makes the password alone sign a user in again. It ends no sign-in.
@@ -117,8 +122,7 @@ func (s *Service) CheckPassword(ctx context.Context, email, password string) (ui
 }
 
 // Recover removes the second factor of a user who has proved the password, with a recovery code, which it uses up. It
-// ends all sign-ins. store.ErrRecoveryCode, ErrNoSecondFactor. If it is interrupted, the code may still work, and
-// repeating the call finishes it.
+// ends all sign-ins. store.ErrRecoveryCode, ErrNoSecondFactor. If it is interrupted, repeating the call finishes it.
 func (s *Service) Recover(ctx context.Context, uid, code string) error {
 	plain, ok := plainCode(code)
 	if !ok {
@@ -145,10 +149,10 @@ func (s *Service) Recover(ctx context.Context, uid, code string) error {
 	if err := s.deps.Accounts.RemoveSecondFactors(ctx, uid); err != nil {
 		return err
 	}
-	// The code is used up last, so that the user can repeat the call until then.
-	u, err = s.deps.Store.UseRecoveryCode(ctx, uid, hash, s.signOutTime())
-	if err != nil {
+	if _, err := s.SignOut(ctx, uid); err != nil {
 		return err
 	}
-	return errors.Join(s.endSubscriptions(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
+	// The code is used up last, so that the user can repeat the call until then.
+	_, err = s.deps.Store.UseRecoveryCode(ctx, uid, hash)
+	return err
 }

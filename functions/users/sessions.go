@@ -15,17 +15,14 @@ import (
 
 // SignOut ends all sign-ins of a user: their sockets are closed, and the tokens issued so far stop working.
 func (s *Service) SignOut(ctx context.Context, uid string) (store.User, error) {
-	u, err := s.deps.Store.EndSessions(ctx, uid, s.signOutTime())
+	// Sign-in times are whole seconds. Rounding up also ends the sign-ins of this second. A user who signs in again
+	// within the rest of it has to do so twice.
+	at := s.deps.Now().Truncate(time.Second).Add(time.Second)
+	u, err := s.deps.Store.EndSessions(ctx, uid, chat.MicrosOf(at))
 	if err != nil {
 		return u, err
 	}
 	return u, errors.Join(s.endSubscriptions(ctx, u), s.deps.Accounts.Revoke(ctx, uid))
-}
-
-// signOutTime returns the time before which sign-ins end that end now. Sign-in times are whole seconds. Rounding up
-// also ends the sign-ins of this second. A user who signs in again within the rest of it has to do so twice.
-func (s *Service) signOutTime() chat.Micros {
-	return chat.MicrosOf(s.deps.Now().Truncate(time.Second).Add(time.Second))
 }
 
 // EndSession ends the sign-in of a user at authTime: its sockets are closed, and neither its tokens nor those that its

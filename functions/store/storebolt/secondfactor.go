@@ -28,6 +28,6 @@ func (s *Store) SetRecoveryCodes(
 }
 
 // UseRecoveryCode implements store.SecondFactors.
-func (s *Store) UseRecoveryCode(ctx context.Context, uid, hash string, at chat.Micros) (store.User, error) {
-	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error { return u.UseRecoveryCode(hash, at) })
+func (s *Store) UseRecoveryCode(ctx context.Context, uid, hash string) (store.User, error) {
+	return s.change(ctx, uid, func(_ *bbolt.Tx, u *store.User) error { return u.UseRecoveryCode(hash) })
 }
