@@ -37,6 +37,8 @@ const LATER = [
   "src/view/settings/Lines.svelte", // after a sign-in on another device, or until the address is verified
   "src/view/conversation/touched.ts", // when the user does more than type, has scrolled up, or sees somebody with a picture; on touch screens after a conversation is open
   "src/view/auth/Reset.svelte", // with a forgotten password
+  "src/view/auth/CodeStep.svelte", // after the password of an account with a second factor
+  "src/net/secondFactor.ts", // when the user sets up an authenticator app
   "src/view/auth/Mail.svelte", // with the link of an email
   "src/view/admin/Admin.svelte",
   "src/view/admin/Figures.svelte",

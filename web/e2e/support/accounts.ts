@@ -59,15 +59,15 @@ export async function signIn(user: User, of: System = system()): Promise<SignIn>
 }
 
 /**
- * Signs in and returns what a browser stores of a sign-in: the notes of net/passwordIdentity.ts and
+ * Signs in, unless a sign-in is given, and returns what a browser stores of it: the notes of net/passwordIdentity.ts and
  * model/session/remembered.ts.
  */
 export async function storedSignIn(
-  user: User,
+  { email, ...user }: User,
   of: System = system(),
+  as?: SignIn,
 ): Promise<NonNullable<BrowserContextOptions["storageState"]>> {
-  const { uid, token, refreshToken, expiresIn } = await signIn(user, of);
-  const { email } = user;
+  const { uid, token, refreshToken, expiresIn } = as ?? (await signIn({ email, ...user }, of));
   const record = { uid, email, idToken: token, refreshToken, endsAt: Date.now() + expiresIn * 1000 };
   const localStorage = [
     { name: "phoenix.sign-in", value: JSON.stringify(record) },

@@ -6,19 +6,21 @@ import { adminText } from "../../src/text/admin";
 import { createAccount } from "./accounts";
 import { makeAdmin, type System, system } from "./system";
 import { expect, type Visitor, type Where } from "./test";
+import { enroll } from "./totp";
 import { newUser, type User } from "./user";
 
 export { adminText, createAccount };
 
-/** Opens the panel, at the list of people, for a new admin. */
+/** Opens the panel, at the list of people, for a new admin, who has the second factor that the panel needs. */
 export async function operator(
   signedIn: (user: User, where?: Where) => Promise<Visitor>,
   of: System = system(),
 ): Promise<Visitor> {
   const user = newUser("Olga");
   await createAccount(user, of);
+  const { as } = await enroll(user, of);
   await makeAdmin(user.email, of);
-  const at = await signedIn(user, { of, place: "/admin" });
+  const at = await signedIn(user, { of, place: "/admin", as });
   await expect(people(at.page)).toBeVisible();
   return at;
 }

@@ -1,6 +1,6 @@
 /** The test function of the tests of the whole system. Its fixtures open browsers for users. */
 import { test as base, type BrowserContext, type BrowserContextOptions, type Page } from "@playwright/test";
-import { createAccount, storedSignIn } from "./accounts";
+import { createAccount, type SignIn, storedSignIn } from "./accounts";
 import { acquaint } from "./acquaint";
 import { Sockets } from "./sockets";
 import { expectSignedIn } from "./steps";
@@ -20,6 +20,8 @@ export interface Where {
   /** The address to open; the list of chats by default. */
   readonly place?: string;
   readonly options?: BrowserContextOptions;
+  /** The sign-in. Without one, the user signs in with the password. */
+  readonly as?: SignIn;
 }
 
 interface Fixtures {
@@ -55,8 +57,8 @@ export const test = base.extend<Fixtures>({
     for (const context of contexts) await context.close();
   },
   signedIn: async ({ visitor }, use) => {
-    await use(async ({ name, username, email, password }, { of = system(), place = "/", options = {} } = {}) => {
-      const storageState = await storedSignIn({ name, username, email, password }, of);
+    await use(async ({ name, username, email, password }, { of = system(), place = "/", options = {}, as } = {}) => {
+      const storageState = await storedSignIn({ name, username, email, password }, of, as);
       const at = await visitor(name, { baseURL: of.url, ...options, storageState });
       await at.page.goto(place);
       if (place === "/") await expectSignedIn(at.page);

@@ -58,10 +58,10 @@ export function verificationPause(parts: AccountParts, createdAt: number | null)
 
 /**
  * Sends an email to a new address. Its link makes it the user's address and ends all sign-ins. Problems:
- * "wrong_password", and "email_invalid" or "email_taken" with `fields`.
+ * "wrong_password", those of a `code` as in Chat.leave, and "email_invalid" or "email_taken" with `fields`.
  */
-export function sendChange(parts: AccountParts, email: string, password: string): Promise<Outcome> {
-  return outcome(async () => (await parts.identity.mail()).sendChange(email, password.normalize("NFC")));
+export function sendChange(parts: AccountParts, email: string, password: string, code?: string): Promise<Outcome> {
+  return outcome(async () => (await parts.identity.mail()).sendChange(email, password.normalize("NFC"), code));
 }
 
 // --- the emails of a chat that runs on one machine ---

@@ -59,7 +59,7 @@ export class IdentityToolkit {
   async refresh(refreshToken: string): Promise<Tokens> {
     // A form needs no CORS preflight, which would be another round trip before the chat is connected.
     const body = new URLSearchParams({ grant_type: "refresh_token", refresh_token: refreshToken }).toString();
-    return await this.call("securetoken", "token", "application/x-www-form-urlencoded", body, (f) =>
+    return await this.call("securetoken", "v1/token", "application/x-www-form-urlencoded", body, (f) =>
       this.tokens(f.text("id_token"), f.text("refresh_token"), f.text("expires_in")),
     );
   }
@@ -96,14 +96,20 @@ export class IdentityToolkit {
     return new ApiProblem(400, ours, "", { cause: err, ...(field === undefined ? {} : { fields: { [field]: "" } }) });
   }
 
+  /** Returns the problem that the account needs a code of its authenticator app. */
+  codeNeeded(): ApiProblem {
+    return new ApiProblem(400, "code_needed", "");
+  }
+
   /** Returns the problem that signing in does not work right now. */
   unavailable(cause?: unknown): ApiProblem {
     return new ApiProblem(503, "sign_in_unavailable", "", { cause });
   }
 
-  /** Calls a method of Identity Toolkit. */
+  /** Calls a method of Identity Toolkit. Those about second factors are in its version 2. */
   account<T>(method: string, request: unknown, read: (answer: Fields) => T): Promise<T> {
-    return this.call("identitytoolkit", `accounts:${method}`, "application/json", JSON.stringify(request), read);
+    const path = method.startsWith("mfa") ? `v2/accounts/${method}` : `v1/accounts:${method}`;
+    return this.call("identitytoolkit", path, "application/json", JSON.stringify(request), read);
   }
 
   private async call<T>(
@@ -117,7 +123,7 @@ export class IdentityToolkit {
     const base = emulatorUrl === null ? "https:/" : emulatorUrl.replace(/\/$/, "");
     const { status, fields } = await this.request({
       method: "POST",
-      url: `${base}/${api}.googleapis.com/v1/${path}?key=${encodeURIComponent(apiKey)}`,
+      url: `${base}/${api}.googleapis.com/${path}?key=${encodeURIComponent(apiKey)}`,
       headers: { "content-type": type },
       body,
       timeoutMs: this.platform.page.online() ? TIMEOUT_MS : OFFLINE_TIMEOUT_MS,

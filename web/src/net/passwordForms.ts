@@ -7,44 +7,55 @@ import type { Fields } from "../protocol/fields";
 import type { Identity, MailCalls, MailCode, MailKind } from "./identity";
 import type { IdentityToolkit, Problems, SignIn } from "./identityToolkit";
 
-/** A second factor of an account, such as an authenticator app. */
-export interface Factor {
-  readonly id: string;
-  /** The name that its owner gave it. May be empty. */
-  readonly name: string;
-}
-
 /**
- * The answer to a right password: a sign-in, or the second factors of the account, one of which must confirm it
- * (`mfaSignIn:start` and `mfaSignIn:finalize` with `pending`).
+ * The answer to a right password: a sign-in, or what proves that the password was right and the ids of the authenticator
+ * apps of the account, a code of which must confirm it.
  */
-export type PasswordAnswer =
-  | { readonly state: "signed-in"; readonly signIn: SignIn }
-  | { readonly state: "second-factor"; readonly pending: string; readonly factors: readonly Factor[] };
+type PasswordAnswer =
+  { readonly signIn: SignIn } | { readonly signIn: null; readonly pending: string; readonly apps: readonly string[] };
 
 /** Sends a password. Rejects with Refused or ApiProblem. */
-export async function sendPassword(toolkit: IdentityToolkit, email: string, password: string): Promise<PasswordAnswer> {
+async function sendPassword(toolkit: IdentityToolkit, email: string, password: string): Promise<PasswordAnswer> {
   const request = { email, password, returnSecureToken: true, clientType: "CLIENT_TYPE_WEB" };
   return await toolkit.account("signInWithPassword", request, (f) => {
     if (f.has("mfaPendingCredential")) {
-      const factors = toolkit.objects(f, "mfaInfo", readFactor);
-      return { state: "second-factor", pending: f.text("mfaPendingCredential"), factors };
+      const apps = toolkit.objects(f, "mfaInfo", (entry) => entry.object("totpInfo") && entry.text("mfaEnrollmentId"));
+      return { signIn: null, pending: f.text("mfaPendingCredential"), apps };
     }
     const tokens = toolkit.tokens(f.text("idToken"), f.text("refreshToken"), f.text("expiresIn"));
-    return { state: "signed-in", signIn: { uid: f.text("localId"), email: f.optionalText("email"), ...tokens } };
+    return { signIn: { uid: f.text("localId"), email: f.optionalText("email"), ...tokens } };
   });
 }
 
-/** Returns a new sign-in. Rejects with ApiProblem. */
-export async function signIn(toolkit: IdentityToolkit, email: string, password: string): Promise<SignIn> {
+/** Returns a new sign-in. Rejects with ApiProblem: "code_needed" if the account needs a code, and there is none. */
+export async function signIn(
+  toolkit: IdentityToolkit,
+  email: string,
+  password: string,
+  code: string | undefined,
+): Promise<SignIn> {
   try {
     const answer = await sendPassword(toolkit, email, password);
-    if (answer.state === "signed-in") return answer.signIn;
+    if (answer.signIn) return answer.signIn;
+    const { pending: mfaPendingCredential, apps } = answer;
+    const [mfaEnrollmentId] = apps;
+    // A kind of factor that this client does not have.
+    if (mfaEnrollmentId === undefined) throw toolkit.unavailable();
+    if (!code) throw toolkit.codeNeeded();
+    const totpVerificationInfo = { verificationCode: code };
+    const request = { mfaPendingCredential, mfaEnrollmentId, totpVerificationInfo };
+    return await toolkit.account("mfaSignIn:finalize", request, (f) => confirmed(toolkit, f, email));
   } catch (err) {
     throw toolkit.problemOf(err, PROBLEMS);
   }
-  // The client has no screen for a second factor.
-  throw toolkit.unavailable();
+}
+
+/** Reads the sign-in from an answer about a second factor, in which only the ID token has the uid. */
+export function confirmed(toolkit: IdentityToolkit, f: Fields, email: string): SignIn {
+  const idToken = f.text("idToken");
+  const { sub, iat, exp } = claims(idToken);
+  if (typeof sub !== "string") throw toolkit.unavailable();
+  return { uid: sub, email, ...toolkit.tokens(idToken, f.text("refreshToken"), String(Number(exp) - Number(iat))) };
 }
 
 /** The server's names of the kinds of codes. */
@@ -88,11 +99,11 @@ export function mailCalls(toolkit: IdentityToolkit, identity: Pick<Identity, "to
     async sendVerification() {
       await send("VERIFY_EMAIL", { idToken: (await identity.token(null)).value });
     },
-    async sendChange(email, password) {
+    async sendChange(email, password, code) {
       const account = identity.remembered();
       // The token of a sign-in that is used for this call only, because the server requires a recent one. The sign-in of
       // this device goes on, and no other service learns of the new one.
-      const { uid, idToken } = await signIn(toolkit, account?.email ?? "", password);
+      const { uid, idToken } = await signIn(toolkit, account?.email ?? "", password, code);
       if (uid !== account?.uid) throw toolkit.unavailable();
       await send("VERIFY_AND_CHANGE_EMAIL", { idToken, newEmail: email.trim() });
     },
@@ -110,17 +121,18 @@ export function mailCalls(toolkit: IdentityToolkit, identity: Pick<Identity, "to
 
 /** Returns the time of the sign-in that an ID token belongs to, in seconds since the epoch. Null if it has none. */
 export function authTime(idToken: string): number | null {
-  try {
-    const claims = atob((idToken.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/"));
-    const { auth_time: at } = JSON.parse(claims) as { readonly auth_time?: unknown };
-    return typeof at === "number" && Number.isSafeInteger(at) ? at : null;
-  } catch {
-    return null;
-  }
+  const { auth_time: at } = claims(idToken);
+  return typeof at === "number" && Number.isSafeInteger(at) ? at : null;
 }
 
-function readFactor(f: Fields): Factor {
-  return { id: f.text("mfaEnrollmentId"), name: f.optionalText("displayName") };
+/** Returns what an ID token says. Empty if it is damaged. */
+function claims(idToken: string): Readonly<Record<string, unknown>> {
+  try {
+    const part = (idToken.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");
+    return { ...(JSON.parse(atob(part)) as object) };
+  } catch {
+    return {};
+  }
 }
 
 const PROBLEMS: Problems = {
@@ -143,4 +155,5 @@ const PROBLEMS: Problems = {
   INVALID_OOB_CODE: ["code_ended"],
   PASSWORD_DOES_NOT_MEET_REQUIREMENTS: ["password_weak", "password"],
   WEAK_PASSWORD: ["password_weak", "password"],
+  INVALID_CODE: ["code_wrong"],
 };

@@ -3,8 +3,6 @@ import { type HttpAnswer, type HttpRequest, NetworkError } from "../platform/pla
 import { FakeClock } from "../platform/testing/clock";
 import { FakeBrowser, FakePlatform, settle } from "../platform/testing/fake";
 import { SignInEnded } from "./connection";
-import { IdentityToolkit } from "./identityToolkit";
-import { sendPassword } from "./passwordForms";
 import { PasswordIdentity } from "./passwordIdentity";
 import { ApiProblem } from "./problem";
 
@@ -32,6 +30,8 @@ class FakeToolkit {
   readonly clock = new FakeClock(START_MS, settle);
   readonly browser = new FakeBrowser();
   readonly requests: { call: string; request: HttpRequest }[] = [];
+  /** The codes of the authenticator app of every account, each of which works once. Null: there is none. */
+  codes: Set<string> | null = null;
   /** uid → the code with which the server refuses tokens of the account. */
   readonly refused = new Map<string, string>();
   /** Answers a call before anything else does. Returns null for the usual answer. */
@@ -56,7 +56,7 @@ class FakeToolkit {
   }
 
   private async answer(request: HttpRequest): Promise<HttpAnswer> {
-    const call = /\/v1\/(?:accounts:)?(\w+)\?/.exec(request.url)?.[1] ?? "";
+    const call = /\/(?:v1\/(?:accounts:)?|v2\/accounts\/)([\w:]+)\?/.exec(request.url)?.[1] ?? "";
     this.requests.push({ call, request });
     const special = await this.before(call);
     if (special) return special;
@@ -72,23 +72,63 @@ class FakeToolkit {
     if (call === "signInWithPassword") {
       if (body["password"] !== PASSWORD) return refusal("INVALID_LOGIN_CREDENTIALS");
       const uid = body["email"]?.split("@")[0] ?? "";
-      const seconds = Math.floor(this.clock.now() / 1000);
-      return json(200, { localId: uid, email: body["email"], ...this.tokens(uid, seconds) });
+      const mfaInfo = [
+        { mfaEnrollmentId: "phone", phoneInfo: "+41" },
+        { mfaEnrollmentId: "app", totpInfo: {} },
+      ];
+      if (this.codes !== null) return json(200, { mfaPendingCredential: uid, mfaInfo });
+      return json(200, { localId: uid, email: body["email"], ...this.tokens(uid, this.seconds()) });
     }
+    if (call.startsWith("mfa")) return this.answerFactor(call, JSON.parse(request.body ?? "") as FactorRequest);
     if (call === "lookup") {
-      const claims = JSON.parse(atob(body["idToken"]?.split(".")[1] ?? "")) as { sub: string };
-      const code = this.refused.get(claims.sub);
-      return code === undefined ? json(200, { users: [{ localId: claims.sub }] }) : refusal(code);
+      const uid = uidOf(body["idToken"]);
+      const code = this.refused.get(uid);
+      return code === undefined ? json(200, { users: [{ localId: uid }] }) : refusal(code);
     }
     const type = body["oobCode"] ?? "";
     if (call === "resetPassword" && type in OTHERS) return json(200, { requestType: type, ...OTHERS[type] });
     return json(200, { email: "ann@example.org", requestType: "PASSWORD_RESET" });
   }
 
+  private answerFactor(call: string, request: FactorRequest): HttpAnswer {
+    if (call === "mfaEnrollment:start") {
+      const totpSessionInfo = { sharedSecretKey: "SECRET", sessionInfo: `session of ${uidOf(request.idToken)}` };
+      return json(200, { totpSessionInfo });
+    }
+    const uid = call === "mfaSignIn:finalize" ? request.mfaPendingCredential : uidOf(request.idToken);
+    const { verificationCode, sessionInfo } = request.totpVerificationInfo ?? {};
+    if (call === "mfaSignIn:finalize") {
+      if (request.mfaEnrollmentId !== "app") return refusal("MFA_ENROLLMENT_NOT_FOUND");
+      if (!this.codes?.delete(verificationCode ?? "")) return refusal("INVALID_CODE");
+    } else {
+      if (sessionInfo !== `session of ${uid}`) return refusal("INVALID_SESSION_INFO : It is of another account.");
+      if (verificationCode !== "111111") return refusal("INVALID_CODE");
+      this.codes = new Set(["222222"]);
+    }
+    const { idToken, refreshToken } = this.tokens(uid ?? "", this.seconds());
+    return json(200, { idToken, refreshToken, totpAuthInfo: {} });
+  }
+
+  private seconds(): number {
+    return Math.floor(this.clock.now() / 1000);
+  }
+
   private tokens(uid: string, authTime: number): { idToken: string; refreshToken: string; expiresIn: string } {
-    const claims = btoa(JSON.stringify({ sub: uid, auth_time: authTime, n: ++this.issued }));
+    const iat = this.seconds();
+    const claims = btoa(JSON.stringify({ sub: uid, auth_time: authTime, iat, exp: iat + 3600, n: ++this.issued }));
     return { idToken: `h.${claims}.s`, refreshToken: `${uid} ${authTime}`, expiresIn: "3600" };
   }
+}
+
+interface FactorRequest {
+  readonly idToken?: string;
+  readonly mfaPendingCredential?: string;
+  readonly mfaEnrollmentId?: string;
+  readonly totpVerificationInfo?: { readonly verificationCode?: string; readonly sessionInfo?: string };
+}
+
+function uidOf(idToken = ""): string {
+  return (JSON.parse(atob(idToken.split(".")[1] ?? "")) as { readonly sub: string }).sub;
 }
 
 interface Tab {
@@ -160,27 +200,6 @@ describe("a sign-in", () => {
       toolkit.browser.notes.set("phoenix.sign-in", note);
       expect(identity.remembered()).toBeNull();
     }
-  });
-
-  test("that needs a second factor is not possible here yet, though the answer has all that a screen for it needs", async () => {
-    const toolkit = new FakeToolkit();
-    toolkit.before = async () =>
-      json(200, {
-        mfaPendingCredential: "pending",
-        mfaInfo: [{ mfaEnrollmentId: "f1", displayName: "Phone", totpInfo: {} }, { mfaEnrollmentId: "f2" }],
-      });
-    const { platform, identity } = toolkit.tab();
-    const rest = new IdentityToolkit(platform, async () => ({ apiKey: "k", emulatorUrl: null }));
-    expect(await sendPassword(rest, "ann@example.org", PASSWORD)).toEqual({
-      state: "second-factor",
-      pending: "pending",
-      factors: [
-        { id: "f1", name: "Phone" },
-        { id: "f2", name: "" },
-      ],
-    });
-    expect(await failure(identity.signIn("ann@example.org", PASSWORD))).toBe("sign_in_unavailable");
-    expect(identity.remembered()).toBeNull();
   });
 });
 
@@ -354,6 +373,80 @@ describe("a new sign-in of the same user", () => {
     };
     expect(await failure(first.identity.reauthenticate(PASSWORD))).toBe("ended: ended");
     expect(second.identity.remembered()).toBeNull();
+  });
+});
+
+describe("an account with an authenticator app", () => {
+  const signIn = async (identity: PasswordIdentity, code?: string): Promise<string> =>
+    await failure(identity.signIn("ann@example.org", PASSWORD, code));
+
+  test("is signed in with the password and a code, which works once", async () => {
+    const toolkit = new FakeToolkit();
+    toolkit.codes = new Set(["123456"]);
+    const { identity } = toolkit.tab();
+    expect(await signIn(identity)).toBe("code_needed");
+    expect(await signIn(identity, "")).toBe("code_needed");
+    expect(await signIn(identity, "654321")).toBe("code_wrong");
+    expect(identity.remembered()).toBeNull();
+    expect(await identity.signIn("ann@example.org", PASSWORD, "123456")).toEqual({
+      uid: "ann",
+      email: "ann@example.org",
+    });
+    const { value, endsAt } = await identity.token(null);
+    expect([uidOf(value), endsAt]).toEqual(["ann", START_MS + HOUR_MS]);
+    expect(toolkit.requests.at(-1)?.request.url).toBe(
+      "https://identitytoolkit.googleapis.com/v2/accounts/mfaSignIn:finalize?key=a%20key",
+    );
+    expect(await signIn(toolkit.tab().identity, "123456")).toBe("code_wrong");
+    expect(await failure(identity.signIn("ann@example.org", "wrong", "123456"))).toBe("wrong_password");
+  });
+
+  test("whose only factor is of another kind cannot be signed in here", async () => {
+    const toolkit = new FakeToolkit();
+    toolkit.before = async () => json(200, { mfaPendingCredential: "x", mfaInfo: [{ mfaEnrollmentId: "phone" }] });
+    expect(await signIn(toolkit.tab().identity, "123456")).toBe("sign_in_unavailable");
+  });
+
+  test("needs a code wherever it needs the password", async () => {
+    const toolkit = new FakeToolkit();
+    const { identity } = await toolkit.signedIn();
+    toolkit.codes = new Set(["111111", "222222"]);
+    await toolkit.clock.advance(5_000);
+    expect(await failure(identity.reauthenticate(PASSWORD))).toBe("code_needed");
+    expect(await failure(identity.reauthenticate(PASSWORD, "111111"))).toBe("ok");
+    const mail = await identity.mail();
+    expect(await failure(mail.sendChange("new@example.org", PASSWORD))).toBe("code_needed");
+    expect(await failure(mail.sendChange("new@example.org", PASSWORD, "222222"))).toBe("ok");
+  });
+
+  test("gets it in two steps, of which the second is a new sign-in", async () => {
+    const toolkit = new FakeToolkit();
+    const { identity } = await toolkit.signedIn();
+    const old = await identity.token(null);
+    const calls = await identity.factors();
+    const factor = await calls.start();
+    expect(factor).toEqual({ secret: "SECRET", session: "session of ann" });
+    await toolkit.clock.advance(20_000);
+    expect(await failure(calls.finish(factor, "999999"))).toBe("code_wrong");
+    expect(await failure(calls.finish({ ...factor, session: "session of eve" }, "111111"))).toBe("code_late");
+    expect(await identity.token(null)).toEqual(old);
+    expect(await calls.finish(factor, "111111")).toBe(old.value);
+    expect((await identity.token(null)).value).not.toBe(old.value);
+    // All tabs go on with it.
+    expect(await toolkit.tab().identity.token(null)).toEqual(await identity.token(null));
+  });
+
+  test.each([
+    ["UNVERIFIED_EMAIL : Verify it first.", "email_unverified"],
+    ["SECOND_FACTOR_EXISTS", "factor_exists"],
+    ["CREDENTIAL_TOO_OLD_LOGIN_AGAIN", "sign_in_again"],
+    ["TOO_MANY_ATTEMPTS_TRY_LATER", "too_many"],
+    ["OPERATION_NOT_ALLOWED", "sign_in_unavailable"],
+  ])("cannot get it if the server answers %s", async (message, problem) => {
+    const toolkit = new FakeToolkit();
+    const { identity } = await toolkit.signedIn();
+    toolkit.before = async (call) => (call.startsWith("mfa") ? refusal(message) : null);
+    expect(await failure((await identity.factors()).start())).toBe(problem);
   });
 });
 

@@ -6,7 +6,7 @@ import { Fields, Malformed } from "../protocol/fields";
 import { loadCode } from "../platform/code";
 import type { Platform } from "../platform/platform";
 import { SignInEnded, type Token } from "./connection";
-import type { Account, Identity, IdentityConfig, MailCalls } from "./identity";
+import type { Account, FactorCalls, Identity, IdentityConfig, MailCalls } from "./identity";
 import { IdentityToolkit, type Problems, Refused, type SignIn } from "./identityToolkit";
 import type * as Forms from "./passwordForms";
 import { ApiProblem } from "./problem";
@@ -40,8 +40,8 @@ export class PasswordIdentity implements Identity {
     return signIn && { uid: signIn.uid, email: signIn.email };
   }
 
-  async signIn(email: string, password: string): Promise<Account> {
-    const signIn = await (await forms()).signIn(this.toolkit, email.trim(), password);
+  async signIn(email: string, password: string, code?: string): Promise<Account> {
+    const signIn = await (await forms()).signIn(this.toolkit, email.trim(), password, code);
     this.save(signIn);
     return { uid: signIn.uid, email: signIn.email };
   }
@@ -51,24 +51,9 @@ export class PasswordIdentity implements Identity {
     this.platform.notes.remove(SIGN_IN_NOTE);
   }
 
-  async reauthenticate(password: string): Promise<string | null> {
-    const { signIn: signInAgain, authTime } = await forms();
-    const old = (await this.token(null)).value;
-    const before = this.current();
-    if (!before?.email) throw new SignInEnded("ended");
-    let signIn;
-    try {
-      signIn = await signInAgain(this.toolkit, before.email, password);
-    } catch (err) {
-      if (err instanceof ApiProblem && err.code === "account_disabled") this.end(before);
-      throw err;
-    }
-    if (signIn.uid !== before.uid) throw new ApiProblem(503, "sign_in_unavailable", "");
-    // Another tab may have signed out meanwhile.
-    if (this.current()?.uid !== before.uid) throw new SignInEnded("ended");
-    this.save(signIn);
-    // The server identifies a sign-in by its time, in whole seconds.
-    return authTime(signIn.idToken) === authTime(old) ? null : old;
+  async reauthenticate(password: string, code?: string): Promise<string | null> {
+    const { signIn } = await forms();
+    return await this.replace((_old, { email }) => signIn(this.toolkit, email, password, code));
   }
 
   async token(refused: string | null): Promise<Token> {
@@ -93,6 +78,38 @@ export class PasswordIdentity implements Identity {
 
   async mail(): Promise<MailCalls> {
     return (await forms()).mailCalls(this.toolkit, this);
+  }
+
+  async factors(): Promise<FactorCalls> {
+    const { factorCalls } = await loadCode(() => import("./secondFactor"));
+    return factorCalls(this.toolkit, {
+      token: async () => (await this.token(null)).value,
+      replace: (signInAgain) => this.replace(signInAgain),
+    });
+  }
+
+  /**
+   * Stores a new sign-in of the account, made with the token of the present one. Returns that token, or null if the
+   * server cannot tell the two apart.
+   */
+  private async replace(signInAgain: (old: string, account: Account) => Promise<SignIn>): Promise<string | null> {
+    const old = (await this.token(null)).value;
+    const before = this.current();
+    if (!before?.email) throw new SignInEnded("ended");
+    let signIn;
+    try {
+      signIn = await signInAgain(old, before);
+    } catch (err) {
+      if (err instanceof ApiProblem && err.code === "account_disabled") this.end(before);
+      throw err;
+    }
+    if (signIn.uid !== before.uid) throw this.toolkit.unavailable();
+    // Another tab may have signed out meanwhile.
+    if (this.current()?.uid !== before.uid) throw new SignInEnded("ended");
+    this.save(signIn);
+    const { authTime } = await forms();
+    // The server identifies a sign-in by its time, in whole seconds.
+    return authTime(signIn.idToken) === authTime(old) ? null : old;
   }
 
   /** Lets the server confirm a sign-in that an earlier page has stored. If the network fails, the sign-in stays valid. */

@@ -36,6 +36,7 @@ const english = {
     report_not_found: "This report no longer exists. The person whom it was about may have left.",
     report_closed: "Somebody has already acted on this report.",
     forbidden: "You are not allowed to do this.",
+    second_factor_required: "The panel is open only to admins with two-step verification.",
   },
   reasonRefused: "Enter a reason of at most 500 characters.",
 

@@ -79,6 +79,7 @@ const english = {
     name_long: "Use at most 50 characters.",
     name_badge: "Choose a name without check marks and shields. They could be mistaken for a badge.",
     name_reserved: "This name is reserved. Choose another.",
+    code_needed: "Enter the code that your authenticator app shows.",
     sign_in_again: "Enter your password again to go on.",
     too_many: "There were too many attempts. Wait a few minutes and try again.",
     code_ended: "This link has been used or has expired. Request a new one.",

@@ -139,13 +139,27 @@ test.each([false, undefined])(
 /** Calls that need a new sign-in until `confirmed`, and the questions that were asked. */
 function guarded(): {
   calls: AdminCalls;
-  state: { confirmed: boolean; made: string[]; asked: number; answer: (yes: boolean) => void };
+  state: {
+    refusal: string;
+    confirmed: boolean;
+    made: string[];
+    asked: number;
+    factors: number;
+    answer: (yes: boolean) => void;
+  };
 } {
-  const state = { confirmed: false, made: [] as string[], asked: 0, answer: (_: boolean): void => undefined };
+  const state = {
+    refusal: "sign_in_again",
+    confirmed: false,
+    made: [] as string[],
+    asked: 0,
+    factors: 0,
+    answer: (_: boolean): void => undefined,
+  };
   const result = async <T>(path: string, value: T): Promise<Outcome<T>> => {
     state.made.push(path);
     if (state.confirmed) return { ok: true, value };
-    return { ok: false, problem: { code: "sign_in_again", message: "x", fields: {}, retryAfterMs: null } };
+    return { ok: false, problem: { code: state.refusal, message: "x", fields: {}, retryAfterMs: null } };
   };
   const calls = withConfirmation(
     {
@@ -157,6 +171,7 @@ function guarded(): {
       state.asked++;
       return new Promise((resolve) => (state.answer = resolve));
     },
+    () => void state.factors++,
   );
   return { calls, state };
 }
@@ -190,4 +205,11 @@ test("a call is not repeated if the question is canceled, nor twice if the serve
   expect(await again).toMatchObject({ ok: false, problem: { code: "sign_in_again" } });
   expect(state.made).toEqual(["/a", "/a", "/a"]);
   expect(state.asked).toBe(2);
+});
+
+test("a call that needs a second factor is not repeated, because the admin has to set it up first", async () => {
+  const { calls, state } = guarded();
+  state.refusal = "second_factor_required";
+  expect(await calls.call("GET", "/a")).toMatchObject({ ok: false, problem: { code: "second_factor_required" } });
+  expect([state.factors, state.asked, state.made.length]).toEqual([1, 0, 1]);
 });

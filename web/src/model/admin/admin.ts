@@ -107,12 +107,18 @@ export function adminOf(calls: AdminCalls): Admin {
 
 /**
  * Returns calls that ask the user to confirm their identity when the server requires it, and are then repeated once.
- * `ask` resolves to whether the user did. Calls that fail meanwhile share one question.
+ * `ask` resolves to whether the user did. Calls that fail meanwhile share one question. `onFactorRequired` is called when
+ * the server refuses because the user has signed in without a second factor.
  */
-export function withConfirmation(calls: AdminCalls, ask: () => Promise<boolean>): AdminCalls {
+export function withConfirmation(
+  calls: AdminCalls,
+  ask: () => Promise<boolean>,
+  onFactorRequired: () => void,
+): AdminCalls {
   let asking: Promise<boolean> | null = null;
   async function confirmed<T>(run: () => Promise<Outcome<T>>): Promise<Outcome<T>> {
     const first = await run();
+    if (!first.ok && first.problem.code === "second_factor_required") onFactorRequired();
     if (first.ok || first.problem.code !== "sign_in_again") return first;
     asking ??= ask().finally(() => {
       asking = null;
@@ -120,7 +126,7 @@ export function withConfirmation(calls: AdminCalls, ask: () => Promise<boolean>)
     return (await asking) ? await run() : first;
   }
   return {
-    confirm: (password) => calls.confirm(password),
+    confirm: (...proof) => calls.confirm(...proof),
     call: (method, path, body) => confirmed(() => calls.call(method, path, body)),
     download: (path) => confirmed(() => calls.download(path)),
   };

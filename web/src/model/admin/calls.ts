@@ -4,10 +4,7 @@ import type { Outcome } from "../interface/outcome";
 import { outcome } from "../outcome";
 
 /** Makes {@link AdminCalls}. `onForbidden` is called when the server refuses because this user is not an admin. */
-export function adminCalls(
-  http: HttpApi,
-  { onForbidden, confirm }: { onForbidden: () => void; confirm: (password: string) => Promise<void> },
-): AdminCalls {
+export function adminCalls(http: HttpApi, { onForbidden }: { onForbidden: () => void }): Omit<AdminCalls, "confirm"> {
   const options = { timeoutMs: 5 * 60_000, claim: true };
   async function reportForbidden<T>(work: () => Promise<T>): Promise<Outcome<T>> {
     const got = await outcome(work);
@@ -15,7 +12,6 @@ export function adminCalls(
     return got;
   }
   return {
-    confirm: (password) => outcome(() => confirm(password)),
     call: (method, path, body) =>
       reportForbidden(() =>
         http.json({ method, path: `admin${path}`, ...(body === undefined ? {} : { body }), ...options }),

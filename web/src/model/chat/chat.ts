@@ -49,11 +49,12 @@ export interface ChatHandlers {
   onSignInEnded(reason: EndReason): void;
   /** The user wants to sign out, or to delete the account. The session owns the account and its data. */
   signOut(): Promise<void>;
-  /** Confirms the user's identity with the password. `renewed` is called when tokens of the new sign-in are available. */
-  confirm(password: string, renewed: () => void): Promise<void>;
+  /** See {@link LateParts}. `renewed` is called when tokens of the new sign-in are available. */
+  confirm(password: string, code: string | undefined, renewed: () => void): Promise<void>;
+  renew(replace: () => Promise<string | null>, renewed: () => void): Promise<void>;
   /** See {@link Chat}. `renewed` as for `confirm`. With `chosen`, this is changePassword. */
-  signOutElsewhere(password: string, renewed: () => void, chosen?: string): Promise<void>;
-  leave(password: string): Promise<void>;
+  signOutElsewhere(password: string, code: string | undefined, renewed: () => void, chosen?: string): Promise<boolean>;
+  leave(password: string, code?: string): Promise<void>;
 }
 
 export class ChatModel implements Chat {
@@ -110,21 +111,21 @@ export class ChatModel implements Chat {
       own: parts.own,
       users: this.users,
     });
-    const load = async (): Promise<AdminCalls> =>
+    const load = async (): Promise<Omit<AdminCalls, "confirm">> =>
       (await loadCode(() => import("../admin/calls"))).adminCalls(parts.http, {
         // The profile said admin. Loading it again closes the panel.
         onForbidden: () => void this.profile.load(),
-        confirm: (password) => handlers.confirm(password, () => this.leader.renewToken()),
       });
-    const loaded = async <T>(run: (calls: AdminCalls) => Promise<Outcome<T>>): Promise<Outcome<T>> => {
+    const loaded = async <T>(run: (calls: Omit<AdminCalls, "confirm">) => Promise<Outcome<T>>): Promise<Outcome<T>> => {
       const calls = await outcome(load);
       return calls.ok ? await run(calls.value) : calls;
     };
     const adminCalls: AdminCalls = {
       call: (...call) => loaded((calls) => calls.call(...call)),
-      confirm: (password) => loaded((calls) => calls.confirm(password)),
+      confirm: (...proof) => this.late.confirm(...proof),
       download: (path) => loaded((calls) => calls.download(path)),
     };
+    const renewed = (): void => this.leader.renewToken();
     this.late = {
       ...parts,
       database: databaseName(parts.uid),
@@ -135,6 +136,8 @@ export class ChatModel implements Chat {
       connection: this.connection,
       userOf,
       found: (users) => void this.keep(users),
+      confirm: (password, code) => outcome(() => handlers.confirm(password, code, renewed)),
+      renew: (replace) => outcome(() => handlers.renew(replace, renewed)),
       reload: () => this.profile.load(),
       moreConversations: () => this.list.more(),
       change: (run) => outcome(() => store.write((tx) => run(tx, this.rules))),
@@ -304,16 +307,16 @@ export class ChatModel implements Chat {
     return await outcome(() => this.handlers.signOut());
   }
 
-  signOutElsewhere(password: string, chosen?: string): Promise<Outcome> {
-    return outcome(() => this.handlers.signOutElsewhere(password, () => this.leader.renewToken(), chosen));
+  signOutElsewhere(password: string, code?: string, chosen?: string): Promise<Outcome<boolean>> {
+    return outcome(() => this.handlers.signOutElsewhere(password, code, () => this.leader.renewToken(), chosen));
   }
 
-  changePassword(password: string, chosen: string): Promise<Outcome> {
-    return this.signOutElsewhere(password, chosen);
+  changePassword(chosen: string, password: string, code?: string): Promise<Outcome<boolean>> {
+    return this.signOutElsewhere(password, code, chosen);
   }
 
-  leave(password: string): Promise<Outcome> {
-    return outcome(() => this.handlers.leave(password));
+  leave(password: string, code?: string): Promise<Outcome> {
+    return outcome(() => this.handlers.leave(password, code));
   }
 
   private async keep(users: readonly PublicUser[]): Promise<void> {

@@ -16,9 +16,10 @@ export interface AdminCalls {
   ): Promise<Outcome<unknown>>;
   /**
    * Confirms the user's identity with the password, which is a new sign-in. Calls need one of the last 15 minutes; an
-   * older one has the problem "sign_in_again". Problems: "wrong_password". Never rejects.
+   * older one has the problem "sign_in_again". Problems: "wrong_password", and those of a `code` as in
+   * {@link Chat.leave}. Never rejects.
    */
-  confirm(password: string): Promise<Outcome>;
+  confirm(password: string, code?: string): Promise<Outcome>;
   /** Loads a file (CSV) below `/admin`. Never rejects. */
   download(path: string): Promise<Outcome<Blob>>;
 }

@@ -41,8 +41,10 @@ export interface Accounts {
    * also if that email cannot be sent. Problems carry `fields`.
    */
   signUp(form: NewAccount): Promise<Outcome>;
-  /** On success, `session` is `signed-in`. */
-  signIn(email: string, password: string): Promise<Outcome>;
+  /**
+   * On success, `session` is `signed-in`. The problem "code_needed" asks for the `code` that an authenticator app shows.
+   */
+  signIn(email: string, password: string, code?: string): Promise<Outcome>;
   /**
    * Loads the most common passwords of at least 8 characters, in lower case, which nobody may choose. Problems:
    * "offline", "outdated".
@@ -53,18 +55,18 @@ export interface Accounts {
    * not known.
    */
   passwordChangedAt(): Promise<Outcome<number | null>>;
-  /** See model/mail.ts. */
+  /** See model/mail.ts and model/secondFactor.ts. */
   readonly late: AccountParts;
 }
 
-/** The parts that emails with links are built on. Their code is loaded when a screen needs it. */
+/** The parts that emails with links and second factors are built on. Their code is loaded when a screen needs it. */
 export interface AccountParts {
   readonly platform: Pick<Platform, "clock" | "http" | "notes" | "random" | "report"> & {
     readonly page: Pick<Platform["page"], "origin">;
   };
-  readonly identity: Pick<Identity, "mail" | "token">;
+  readonly identity: Pick<Identity, "factors" | "mail" | "token">;
   readonly session: Readable<Session>;
-  signIn(email: string, password: string): Promise<Outcome>;
+  signIn(email: string, password: string, code?: string): Promise<Outcome>;
   /** Returns the HTTP API with the sign-in of this page. */
   http(): Pick<HttpApi, "text">;
   /** Shows that the server has ended the sign-in of this page. Stored data stays. */

@@ -65,6 +65,13 @@ export interface LateParts {
   found(users: readonly PublicUser[]): void;
   /** Runs a transaction. A problem that it throws becomes the outcome, and nothing is stored. */
   change(run: (tx: WriteTx, rules: LateRules) => Promise<void>): Promise<Outcome>;
+  /**
+   * Confirms the user's identity, which is a new sign-in. Problems: "wrong_password", and those of a `code` as in
+   * {@link Chat.leave}.
+   */
+  confirm(password: string, code?: string): Promise<Outcome>;
+  /** Goes on with the sign-in that `replace` makes. `replace` returns the token of the former one (see Identity). */
+  renew(replace: () => Promise<string | null>): Promise<Outcome>;
   /** Loads the user's own profile again. */
   reload(): Promise<void>;
   /** Loads the next page of the list of conversations, if there is one. */

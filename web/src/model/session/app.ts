@@ -119,10 +119,10 @@ export class AppModel implements App, Accounts, AccountParts {
     });
   }
 
-  signIn(email: string, password: string): Promise<Outcome> {
+  signIn(email: string, password: string, code?: string): Promise<Outcome> {
     return outcome(async () => {
       this.preload();
-      await this.signedIn(await this.identity.signIn(email, normal(password)));
+      await this.signedIn(await this.identity.signIn(email, normal(password), code));
     });
   }
 
@@ -199,9 +199,11 @@ export class AppModel implements App, Accounts, AccountParts {
           ),
         onSignInEnded: (reason) => void this.endSession(reason, generation),
         signOut: () => this.signOutHere(account),
-        confirm: (password, renewed) => this.confirm(account, password, renewed),
-        signOutElsewhere: (password, renewed, chosen) => this.signOutElsewhere(account, password, renewed, chosen),
-        leave: (password) => this.leave(account, password),
+        confirm: (password, code, renewed) => this.confirm(account, password, code, renewed),
+        renew: (replace, renewed) => this.renew(account, replace, renewed),
+        signOutElsewhere: (password, code, renewed, chosen) =>
+          this.signOutElsewhere(account, password, code, renewed, chosen),
+        leave: (password, code) => this.leave(account, password, code),
       },
     );
   }
@@ -258,9 +260,14 @@ export class AppModel implements App, Accounts, AccountParts {
   }
 
   /** Confirms the user's identity. `renewed` is called when tokens of the new sign-in are available. */
-  private async confirm(account: Account, password: string, renewed: () => void): Promise<void> {
+  private confirm(account: Account, password: string, code: string | undefined, renewed: () => void): Promise<void> {
+    return this.renew(account, () => this.identity.reauthenticate(normal(password), code), renewed);
+  }
+
+  /** Joins the sign-in that `replace` makes to this device. `replace` returns the token of the former one. */
+  private async renew(account: Account, replace: () => Promise<string | null>, renewed: () => void): Promise<void> {
     if (this.identity.remembered()?.uid !== account.uid) throw new SignInEnded("ended");
-    const replaced = await this.identity.reauthenticate(normal(password));
+    const replaced = await replace();
     if (replaced !== null) {
       // First of all, so that the new sign-in is not taken for another device.
       await new OwnApi(this.http())
@@ -279,24 +286,25 @@ export class AppModel implements App, Accounts, AccountParts {
     });
   }
 
-  private async leave(account: Account, password: string): Promise<void> {
+  private async leave(account: Account, password: string, code?: string): Promise<void> {
     // The server requires a token of this new sign-in.
-    await this.identity.reauthenticate(normal(password));
+    await this.identity.reauthenticate(normal(password), code);
     await new OwnApi(this.http()).leave();
     await this.signOut(account, "left");
   }
 
   /**
    * Signs out every other device or, with `chosen`, changes the password, which ends all other sign-ins. Either revokes
-   * all sign-ins, so this device signs in again.
+   * all sign-ins, so this device signs in again. Resolves to false if that needs another code.
    */
   private async signOutElsewhere(
     account: Account,
     password: string,
+    code: string | undefined,
     renewed: () => void,
     chosen?: string,
-  ): Promise<void> {
-    await this.confirm(account, password, renewed);
+  ): Promise<boolean> {
+    await this.confirm(account, password, code, renewed);
     const own = new OwnApi(this.http());
     await (chosen === undefined ? own.signOutElsewhere() : own.changePassword(normal(chosen)));
     // Sign-ins are revoked up to a whole second. What was asked for is done, so later failures are not reported to the
@@ -304,11 +312,13 @@ export class AppModel implements App, Accounts, AccountParts {
     for (let wait = REVOKED_MS; ; wait *= 2) {
       await new Promise<void>((resolve) => void this.platform.clock.after(wait, resolve));
       try {
-        return await this.confirm(account, chosen ?? password, renewed);
+        await this.confirm(account, chosen ?? password, undefined, renewed);
+        return true;
       } catch (err) {
         if (err instanceof ApiProblem && err.retryable && wait < AGAIN_MS) continue;
+        if (err instanceof ApiProblem && err.code === "code_needed") return false;
         this.platform.report("this device could not sign in again", err);
-        return;
+        return true;
       }
     }
   }

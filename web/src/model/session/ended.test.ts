@@ -56,15 +56,15 @@ describe("another password", () => {
       if (method === "POST" && !path.endsWith("/sign-out")) calls.push(path.replace("/api/me/", ""));
       return null;
     };
-    expect(await alice.chat().changePassword("wrong", typed)).toMatchObject({
+    expect(await alice.chat().changePassword(typed, "wrong")).toMatchObject({
       ok: false,
       problem: { code: "wrong_password" },
     });
     expect(calls).toEqual([]);
     house.passwords.length = 0;
-    const changed = alice.chat().changePassword("correct horse", typed);
+    const changed = alice.chat().changePassword(typed, "correct horse");
     await house.pass(5_000);
-    expect(await changed).toEqual({ ok: true, value: undefined });
+    expect(await changed).toEqual({ ok: true, value: true });
     expect(house.passwords).toEqual(["correct horse", normal]);
     expect(calls).toEqual(["sign-in", "password", "sign-in"]);
     expect([house.signIns, house.server.renewed.length]).toEqual([2, 2]);
@@ -76,7 +76,7 @@ describe("another password", () => {
     const alice = await house.user(ALICE);
     house.server.archive.before = (_uid, _request, path) =>
       path === "/api/me/password" ? json(422, { code: "password_common", fields: { password: "x" } }) : null;
-    expect(await alice.chat().changePassword("correct horse", "sunshine1")).toMatchObject({
+    expect(await alice.chat().changePassword("sunshine1", "correct horse")).toMatchObject({
       ok: false,
       problem: { code: "password_common" },
     });
@@ -90,11 +90,11 @@ describe("another password", () => {
       if (path === "/api/me/password") house.identityDown = true;
       return null;
     };
-    const changed = alice.chat().changePassword("correct horse", normal);
+    const changed = alice.chat().changePassword(normal, "correct horse");
     await house.pass(5_000);
     house.identityDown = false;
     await house.pass(10_000);
-    expect(await changed).toEqual({ ok: true, value: undefined });
+    expect(await changed).toEqual({ ok: true, value: true });
     expect(house.signIns).toBe(2);
   });
 

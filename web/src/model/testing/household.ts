@@ -1,5 +1,5 @@
 /** Browsers with tabs that run the whole model, on one server and one clock. */
-import type { Account, Identity, MailCalls, MailCode } from "../../net/identity";
+import type { Account, FactorCalls, Identity, MailCalls, MailCode } from "../../net/identity";
 import { SignInEnded } from "../../net/connection";
 import { ApiProblem } from "../../net/problem";
 import { conversationId } from "../../protocol/chat";
@@ -31,9 +31,8 @@ class FakeIdentity implements Identity {
     return uid === null ? null : { uid, email: `${uid}@example.org` };
   }
 
-  async signIn(email: string, password: string): Promise<Account> {
-    this.house.passwords.push(password);
-    if (password !== this.house.password) throw new ApiProblem(400, "wrong_password", "");
+  async signIn(email: string, password: string, code?: string): Promise<Account> {
+    this.prove(password, code);
     const uid = email.split("@")[0] ?? "";
     this.platform.notes.set("identity.uid", uid);
     return { uid, email };
@@ -43,12 +42,35 @@ class FakeIdentity implements Identity {
     this.platform.notes.remove("identity.uid");
   }
 
-  async reauthenticate(password: string): Promise<string | null> {
+  async reauthenticate(password: string, code?: string): Promise<string | null> {
     if (this.house.identityDown) throw new ApiProblem(0, "offline", "");
-    this.house.passwords.push(password);
-    if (password !== this.house.password) throw new ApiProblem(400, "wrong_password", "");
+    this.prove(password, code);
     this.house.signIns++;
     return `${this.platform.notes.get("identity.uid") ?? ""} ${this.tokens}`;
+  }
+
+  private prove(password: string, code: string | undefined): void {
+    const { house } = this;
+    house.passwords.push(password);
+    if (password !== house.password) throw new ApiProblem(400, "wrong_password", "");
+    if (house.appCodes === null) return;
+    if (code === undefined) throw new ApiProblem(400, "code_needed", "");
+    if (!house.appCodes.delete(code)) throw new ApiProblem(400, "code_wrong", "");
+  }
+
+  async factors(): Promise<FactorCalls> {
+    const { house } = this;
+    return {
+      start: async () => ({ secret: "SECRET", session: "session" }),
+      finish: async (factor, code) => {
+        if (factor.session !== "session") throw new ApiProblem(400, "code_late", "");
+        const codes = new Set(["111111", "222222", "333333"]);
+        if (!codes.delete(code)) throw new ApiProblem(400, "code_wrong", "");
+        house.appCodes = codes;
+        house.signIns++;
+        return `${this.platform.notes.get("identity.uid") ?? ""} ${this.tokens}`;
+      },
+    };
   }
 
   async token(refused: string | null): Promise<{ value: string; endsAt: number }> {
@@ -72,8 +94,8 @@ class FakeIdentity implements Identity {
     return {
       sendReset: async (email) => send(`reset ${email}`),
       sendVerification: async () => send(`verify ${this.remembered()?.email ?? ""}`),
-      sendChange: async (email, password) => {
-        house.passwords.push(password);
+      sendChange: async (email, password, code) => {
+        this.prove(password, code);
         send(`change ${this.remembered()?.email ?? ""} to ${email}`);
       },
       read: async (code) => read(code),
@@ -137,6 +159,8 @@ export class Household {
   password = "correct horse";
   /** The passwords that reached the identity service. */
   readonly passwords: string[] = [];
+  /** The codes of everybody's authenticator app that work once each. Null: nobody has such an app. */
+  appCodes: Set<string> | null = null;
   /** The emails that were sent, each with its kind and its addresses. */
   readonly mails: string[] = [];
   /** No email can be sent. */

@@ -1,6 +1,7 @@
 import type { Outcome } from "../../model";
 import { isoDay } from "../format";
 import { notices } from "../notices.svelte";
+import { saveFile } from "../parts/saveFile";
 import { problemText } from "./problems";
 
 /** Saves a file that the server created, or shows why it could not. */
@@ -10,10 +11,5 @@ export async function save(file: Promise<Outcome<Blob>>, name: string): Promise<
     notices.say(problemText(outcome.problem));
     return;
   }
-  const url = URL.createObjectURL(outcome.value);
-  const anchor = document.createElement("a");
-  anchor.href = url;
-  anchor.download = `${name}-${isoDay(Date.now())}.csv`;
-  anchor.click();
-  setTimeout(() => URL.revokeObjectURL(url), 60_000); // the download may start later
+  saveFile(outcome.value, `${name}-${isoDay(Date.now())}.csv`);
 }

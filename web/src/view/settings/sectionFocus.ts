@@ -20,3 +20,4 @@ class SectionFocus {
 
 export const focusDevices = new SectionFocus();
 export const focusAddress = new SectionFocus();
+export const focusFactor = new SectionFocus();

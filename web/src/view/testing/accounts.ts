@@ -4,6 +4,7 @@ import type { AccountParts } from "../../model/interface/app";
 import type { MailCalls, MailCode } from "../../model/mail";
 import { ApiProblem } from "../../model/testing/problem";
 import type { Value } from "../../model/observable";
+import { factorCalls, proof, recover } from "./factor";
 import { clock, notes, page, random } from "./late";
 import { held, number, ok, params, refused, wait } from "./options";
 import { me } from "./state";
@@ -87,9 +88,13 @@ export function accounts(session: Value<Session>, chat: Chat): App["accounts"] {
       session.set({ state: "signed-in", chat });
       return ok(undefined);
     },
-    async signIn(_e, p) {
-      await wait(400);
-      if (p === "wrong") return refused("wrong_credentials", "Wrong e-mail or password. Check both and try again.");
+    async signIn(_e, p, code) {
+      if (p === "wrong") {
+        await wait(400);
+        return refused("wrong_credentials", "Wrong e-mail or password. Check both and try again.");
+      }
+      const proved = await proof("right", code);
+      if (!proved.ok) return proved;
       session.set({ state: "signed-in", chat });
       return ok(undefined);
     },
@@ -109,10 +114,16 @@ export function accounts(session: Value<Session>, chat: Chat): App["accounts"] {
       identity: {
         token: async () => await Promise.resolve({ value: "token", endsAt: Date.now() + 3_600_000 }),
         mail: async () => await Promise.resolve(mail),
+        factors: async () => await Promise.resolve(factorCalls),
       },
       session,
-      signIn: (email, password) => calls.signIn(email, password),
-      http: () => ({ text: async () => await Promise.resolve("") }),
+      signIn: (...proof) => calls.signIn(...proof),
+      http: () => ({
+        async text({ path, body }) {
+          if (path === "signup/recover") await recover(body);
+          return "";
+        },
+      }),
       async endSession(reason) {
         await wait(0);
         session.set({ state: "signed-out", reason });

@@ -1,6 +1,7 @@
 /** The part of the fake model that serves the admin panel. */
 import type { AdminCalls } from "../../model";
 import { history, names, people } from "./people";
+import { proof } from "./factor";
 import { number, ok, params, refused, wait } from "./options";
 import { reports } from "./reports";
 
@@ -32,15 +33,15 @@ let confirmed = !params.has("again");
 let polls = 0;
 
 export const adminCalls: AdminCalls = {
-  async confirm(password) {
-    await wait(number("latency", 200));
-    if (password !== "right") return refused("wrong_password", "");
-    confirmed = true;
-    return ok(undefined);
+  async confirm(...given) {
+    const proved = await proof(...given);
+    confirmed ||= proved.ok;
+    return proved;
   },
   async call(method, path, body) {
     await wait(number("latency", 200));
     if (path === "/figures") Object.assign(globalThis, { figuresRequested: ++polls });
+    if (params.get("panel") === "factor") return refused("second_factor_required", "");
     if (!confirmed && (params.get("again") !== "changes" || method !== "GET"))
       return refused("sign_in_again", "Sign in again to do this.");
     const url = new URL(path, "http://x");

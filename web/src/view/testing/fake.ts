@@ -10,6 +10,7 @@ import { Value, derived } from "../../model/observable";
 import { accounts } from "./accounts";
 import { adminCalls } from "./admin";
 import { conversation } from "./conversation";
+import { factor, proof } from "./factor";
 import { historyOf, indexOf } from "./histories";
 import { lateParts, signOutElsewhere } from "./late";
 import { held, number, ok, params, refused, wait } from "./options";
@@ -86,21 +87,21 @@ const chat: Chat = {
     session.set({ state: "signed-out", reason: "none" });
     return ok(undefined);
   },
-  async signOutElsewhere(p) {
-    await wait(400);
-    if (p !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
+  async signOutElsewhere(...given) {
+    const proved = await proof(...given);
+    if (!proved.ok) return proved;
     signOutElsewhere();
-    return ok(undefined);
+    return ok(!factor.on);
   },
-  async changePassword(p, chosen) {
-    await wait(400);
-    if (p !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
+  async changePassword(chosen, ...given) {
+    const proved = await proof(...given);
+    if (!proved.ok) return proved;
     if (chosen.includes("common")) return refused("password_common", "Common.", { password: "Common." });
-    return ok(undefined);
+    return ok(!factor.on);
   },
-  async leave(p) {
-    await wait(400);
-    if (p !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
+  async leave(...given) {
+    const proved = await proof(...given);
+    if (!proved.ok) return proved;
     session.set({ state: "signed-out", reason: "left" });
     return ok(undefined);
   },

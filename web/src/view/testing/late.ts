@@ -2,7 +2,9 @@
 import type { LateParts } from "../../model/interface/late";
 import { type Me, Outdated, type User } from "../../model";
 import { Value } from "../../model/observable";
+import { outcome } from "../../model/outcome";
 import type { FakeChoices } from "./choices";
+import { factor, proof, recoveryCodes, removeFactor } from "./factor";
 import { number, params, wait } from "./options";
 import type { FakeStore } from "./store";
 
@@ -17,7 +19,8 @@ function answerPrivacy(method: string, content: unknown): string {
   const how = params.get("privacy");
   if (how === "unread" || (how === "fail" && method === "PUT")) throw new Outdated();
   if (method === "PUT") privacy = content;
-  return JSON.stringify(method === "PUT" ? privacy : { warning, privacy });
+  const { on, codes } = factor;
+  return JSON.stringify(method === "PUT" ? privacy : { warning, privacy, second_factor: on, recovery_codes: codes });
 }
 
 /** The registrations for pushes that the fake server has received. Tests look at them. */
@@ -169,6 +172,12 @@ export function lateParts(
         if (path === "me" || path === "me/privacy")
           return { status: 200, header: () => null, body: answerPrivacy(method, content) };
         if (path === "me/reports" || path === "me/warning") return { status: 204, header: () => null, body: "" };
+        if (path === "me/recovery-codes")
+          return { status: 200, header: () => null, body: JSON.stringify({ codes: recoveryCodes() }) };
+        if (path === "me/second-factor") {
+          removeFactor();
+          return { status: 200, header: () => null, body: "{}" };
+        }
         const device = /^me\/devices\/(.+)$/.exec(path)?.[1];
         if (device !== undefined) devices = devices.filter((d) => d.id !== device);
         if (path.startsWith("me/devices"))
@@ -185,6 +194,10 @@ export function lateParts(
     },
     found: () => undefined,
     change: choices.change,
+    confirm: proof,
+    async renew(replace) {
+      return await outcome(async () => void (await replace()));
+    },
     reload: async () => undefined,
     moreConversations: async () => undefined,
     onStop: () => undefined,
