@@ -39,8 +39,8 @@ type AdminOrder struct {
 }
 
 // SetAdmin carries out an order and returns an answer of a few lines for the person who gave it, which also says how a
-// new admin gets to the panel. It makes the first admin, who can then make others in the panel. It may be repeated. If nobody has the address or uid, and the
-// order is not to create a user, the error is a problem of kind NotFound.
+// new admin gets to the panel. It makes the first admin, who can then make others in the panel. It may be repeated. If
+// nobody has the address or uid, and the order is not to create a user, the error is a problem of kind NotFound.
 //
 // Anybody may have signed up with the address of the operator. So an existing user whose address is not verified
 // becomes an admin only if the order names the uid and confirms the username; otherwise the error has the code

@@ -240,7 +240,8 @@ func TestPasswordPolicy(t *testing.T) {
 	}
 }
 
-// TestAuthenticatorApps checks that Identity Platform accepts the codes that the stand-in accepts, and no text messages.
+// TestAuthenticatorApps checks that Identity Platform accepts the codes that the stand-in accepts, and text messages
+// never.
 func TestAuthenticatorApps(t *testing.T) {
 	code, err := os.ReadFile("../authstub/factors.go")
 	if err != nil {
