@@ -301,7 +301,8 @@ If the app and the recovery codes are lost, run createsuperuser with -reset-seco
 	authstubtest.Enroll(t, s.authHost, email, password, time.Now())
 	expect(operator.AdminOrder{},
 		"boss is an admin now.\nboss already has a second factor. The panel is at http://127.0.0.1:8080/admin")
-	expect(operator.AdminOrder{ResetFactor: true}, "boss has no second factor anymore, and is signed out everywhere."+steps)
+	expect(operator.AdminOrder{ResetFactor: true},
+		"boss has no second factor anymore, and is signed out everywhere."+steps)
 
 	s.deps.Panel = operator.Panel{Factor: true} // on Google Cloud
 	answer := s.order(t, operator.AdminOrder{Email: email})
