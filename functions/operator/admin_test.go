@@ -294,7 +294,8 @@ If the app and the recovery codes are lost, run createsuperuser with -reset-seco
 			t.Errorf("%+v: answer\n%s\nwant\n%s", o, got, want)
 		}
 	}
-	expect(operator.AdminOrder{Create: true, Password: password}, "boss is an admin now.\nA new account was created."+steps)
+	expect(operator.AdminOrder{Create: true, Password: password},
+		"boss is an admin now.\nA new account was created."+steps)
 	expect(operator.AdminOrder{Revoke: true}, "boss is no longer an admin.")
 	expect(operator.AdminOrder{ResetFactor: true}, "boss had no second factor, and is signed out everywhere.")
 	expect(operator.AdminOrder{}, "boss is an admin now."+steps)
