@@ -1,6 +1,8 @@
 package functions
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
 	"strconv"
 
@@ -36,10 +38,17 @@ type config struct {
 	pushSecret       string
 	notifyTopic      string
 	authEmulator     string
+	adminFactor      bool
 	storeEmulator    string
 	pubsubEmulator   string
 	logLevel         slog.Level
 }
+
+// Values of ADMIN_SECOND_FACTOR.
+const (
+	factorRequired = "required"
+	factorOff      = "off"
+)
 
 // settings lists every setting of the functions. Nothing else reads the environment.
 var settings = env.Settings[config]{
@@ -117,6 +126,18 @@ var settings = env.Settings[config]{
 	{Name: "FIREBASE_AUTH_EMULATOR_HOST",
 		About: "host:port of an emulator, whose unsigned tokens are trusted; refused on Cloud Run",
 		Read:  func(c *config, v string) error { return env.Emulator(&c.authEmulator, v, c.onCloudRun) }},
+	{Name: "ADMIN_SECOND_FACTOR", Default: factorRequired,
+		About: "whether admins need a second factor: required, or off with FIREBASE_AUTH_EMULATOR_HOST",
+		Read: func(c *config, v string) error {
+			switch {
+			case v != factorRequired && v != factorOff:
+				return fmt.Errorf("%q is neither %s nor %s", v, factorRequired, factorOff)
+			case v == factorOff && c.authEmulator == "":
+				return errors.New("admins of accounts in Google Cloud always need a second factor")
+			}
+			c.adminFactor = v == factorRequired
+			return nil
+		}},
 	{Name: "FIRESTORE_EMULATOR_HOST", About: "host:port of an emulator; refused on Cloud Run",
 		Read: func(c *config, v string) error { return env.Emulator(&c.storeEmulator, v, c.onCloudRun) }},
 	{Name: "PUBSUB_EMULATOR_HOST", About: "host:port of an emulator; refused on Cloud Run",

@@ -36,6 +36,16 @@ func TestConfig(t *testing.T) {
 	if err != nil || c.proxies != 0 {
 		t.Errorf("with PROXIES=0 the settings are %+v, %v", c, err)
 	}
+	for _, tt := range []struct {
+		factor, emulator string
+		want             bool
+	}{{"", "", true}, {"required", "", true}, {"", "x:1", true}, {"required", "x:1", true}, {"off", "x:1", false}} {
+		c, err := readConfig(getenv("ADMIN_SECOND_FACTOR", tt.factor, "FIREBASE_AUTH_EMULATOR_HOST", tt.emulator))
+		if err != nil || c.adminFactor != tt.want {
+			t.Errorf("with ADMIN_SECOND_FACTOR=%q and the emulator %q, admins need a factor: %v (%v)", tt.factor, tt.emulator,
+				c.adminFactor, err)
+		}
+	}
 	var log bytes.Buffer
 	settings.Print(slog.New(slog.NewTextHandler(&log, nil)), getenv())
 	if strings.Contains(log.String(), "hidden-key") || !strings.Contains(log.String(), "env.FIREBASE_API_KEY=(set)") ||
@@ -52,6 +62,9 @@ func TestConfigRefuses(t *testing.T) {
 		{"INTERNAL_URL", ""}, {"INTERNAL_URL", "https://x/y"},
 		{"SIGNUPS_HOURLY", "0"}, {"SIGNUPS_HOURLY", "many"}, {"PEOPLE_LISTED_PER_HOUR", "0"},
 		{"PROXIES", "-1"}, {"LOG_LEVEL", "loud"},
+		{"ADMIN_SECOND_FACTOR", "off"}, {"ADMIN_SECOND_FACTOR", "off", "K_SERVICE", "s"},
+		{"ADMIN_SECOND_FACTOR", "off", "K_SERVICE", "s", "FIREBASE_AUTH_EMULATOR_HOST", "x:1"},
+		{"ADMIN_SECOND_FACTOR", "no", "FIREBASE_AUTH_EMULATOR_HOST", "x:1"},
 		{"FIREBASE_AUTH_EMULATOR_HOST", "x:1", "K_SERVICE", "s"}, {"FIRESTORE_EMULATOR_HOST", "x:1", "K_SERVICE", "s"},
 		{"PUBSUB_EMULATOR_HOST", "x:1", "K_SERVICE", "s"},
 	} {

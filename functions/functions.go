@@ -261,7 +261,7 @@ func build(ctx context.Context, getenv func(string) string) (_ *built, err error
 		Store:  db, Accounts: auth, Verifier: verifier, Probers: probers,
 		DeadLetters: topic, Replayer: topic, Origins: c.origins, PushKeys: pushKeys, PushServices: c.pushServices,
 		Realtime: realtime, Proxies: c.proxies, SignupsHourly: c.signupsHourly, PeopleListed: c.peopleListed,
-		PlaceHeader: c.placeHeader, Log: log, AuditLog: auditLog,
+		PlaceHeader: c.placeHeader, AdminFactor: c.adminFactor, Log: log, AuditLog: auditLog,
 	})
 	var limit *costcap.Cap
 	if c.capPercent > 0 {

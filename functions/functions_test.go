@@ -19,7 +19,9 @@ import (
 	"github.com/GoogleCloudPlatform/functions-framework-go/funcframework"
 	"github.com/google/uuid"
 
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
+	"github.com/phoenixchat/phoenixchat/functions/store/storefirestore"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
@@ -224,5 +226,38 @@ func TestDeployed(t *testing.T) {
 	}
 	if status, out = call(t, "GET", users+"/?q=ad", token["bob"], nil); status != 200 || len(out["users"].([]any)) != 1 {
 		t.Errorf("directory: %d %v", status, out)
+	}
+	makeAdmin(t, project, firestore, authHost, uid["ada"])
+	ada, err := accountstest.SignIn(t.Context(), authHost, "ada@example.org", "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, out = call(t, "GET", deploy(t, "admin", settings...)+"/users", ada, nil)
+	if status != 403 || out["code"] != "second_factor_required" {
+		t.Errorf("an admin without a second factor: %d %v", status, out)
+	}
+	off := append(settings, "ADMIN_SECOND_FACTOR=off")
+	if status, out = call(t, "GET", deploy(t, "admin", off...)+"/users", ada, nil); status != 200 {
+		t.Errorf("an admin, with ADMIN_SECOND_FACTOR=off: %d %v", status, out)
+	}
+}
+
+// makeAdmin makes a user an admin.
+func makeAdmin(t *testing.T, project, firestore, authHost, uid string) {
+	t.Helper()
+	db, err := storefirestore.Open(t.Context(), storefirestore.Options{Project: project, EmulatorHost: firestore})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	auth, err := accounts.NewFirebase(t.Context(), accounts.Options{Project: project, EmulatorHost: authHost})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.SetAdmin(t.Context(), uid, true, false); err != nil {
+		t.Fatal(err)
+	}
+	if err := auth.SetAdmin(t.Context(), uid, true); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -38,9 +38,9 @@ type AdminOrder struct {
 	Password    string `json:"password,omitempty"`     // "": a random one, which the answer of SetAdmin contains
 }
 
-// SetAdmin carries out an order and returns an answer of a few lines for the person who gave it. It makes the first
-// admin, who can then make others in the admin panel. It may be repeated. If nobody has the address or uid, and the
-// order is not to create a user, the error is a problem of kind NotFound.
+// SetAdmin carries out an order and returns an answer of a few lines for the person who gave it, which also says how a
+// new admin gets to the panel. It makes the first admin, who can then make others in the panel. It may be repeated. If
+// nobody has the address or uid, and the order is not to create a user, the error is a problem of kind NotFound.
 //
 // Anybody may have signed up with the address of the operator. So an existing user whose address is not verified
 // becomes an admin only if the order names the uid and confirms the username; otherwise the error has the code
@@ -55,7 +55,7 @@ func SetAdmin(ctx context.Context, d Deps, o AdminOrder) (string, error) {
 	case err == nil && o.Show:
 		return describe(u, account), nil
 	case err == nil && o.ResetFactor:
-		return resetFactor(ctx, d, o, u)
+		return resetFactor(ctx, d, o, u, account)
 	case err == nil:
 		if o.Password != "" {
 			note = "\nThe account already existed, so its password was not changed."
@@ -94,16 +94,52 @@ func SetAdmin(ctx context.Context, d Deps, o AdminOrder) (string, error) {
 	if u.Disabled && !o.Revoke {
 		note += "\nThe account is disabled. Enable it before it is used."
 	}
+	if !o.Revoke {
+		note += d.Panel.next(u, account.SecondFactor)
+	}
 	return answer + note, nil
 }
 
-// resetFactor carries out an order that resets the second factor of u.
-func resetFactor(ctx context.Context, d Deps, o AdminOrder, u store.User) (string, error) {
+// resetFactor carries out an order that resets the second factor of u. Without one, it signs the user out all the same:
+// an earlier order may have failed in between.
+func resetFactor(ctx context.Context, d Deps, o AdminOrder, u store.User, account accounts.Account) (string, error) {
 	err := audited(ctx, d, o, "reset_second_factor", u, func() error { return d.Users.ResetSecondFactor(ctx, u.UID) })
 	if err != nil {
 		return "", err
 	}
-	return u.DisplayName + " has no second factor anymore, and is signed out everywhere.", nil
+	answer := u.DisplayName + " had no second factor, and is signed out everywhere."
+	if account.SecondFactor || u.SecondFactor {
+		answer = u.DisplayName + " has no second factor anymore, and is signed out everywhere."
+	}
+	if u.Admin && d.Panel.Factor {
+		answer += d.Panel.next(u, false)
+	}
+	return answer, nil
+}
+
+// next returns the lines that say how an admin gets to the panel.
+func (p Panel) next(u store.User, hasFactor bool) string {
+	signIn, panel := "Sign in at "+p.URL, p.URL+"/admin"
+	if p.URL == "" {
+		signIn = "Sign in at the address that this prints: terraform -chdir=infra/terraform output -raw hosted_url"
+		panel = "/admin of the chat"
+	}
+	switch {
+	case !p.Factor:
+		return "\nThe panel is at " + panel
+	case hasFactor:
+		return "\n" + u.DisplayName + " already has a second factor. The panel is at " + panel
+	}
+	codes := ""
+	if p.Codes != "" {
+		codes = "\n     Without an app: the codes are also printed in " + p.Codes + "."
+	}
+	return "\nThe panel opens once " + u.DisplayName + " has a second factor:" +
+		"\n  1. " + signIn +
+		"\n  2. Open the settings, then \"Two-step verification\", and set it up with an authenticator app." + codes +
+		"\n  3. Keep the recovery codes that are shown then. One of them is enough to replace a lost app." +
+		"\n  4. Open the panel at " + panel +
+		"\nIf the app and the recovery codes are lost, run createsuperuser with -reset-second-factor."
 }
 
 // find returns the user and the account that an order names. It asks the sign-in system who has an address: the copy

@@ -100,6 +100,7 @@ func TestSetAdmin(t *testing.T) {
 	s := newSystem(t)
 	answer := s.order(t, operator.AdminOrder{Email: "The.Boss+x@Example.org", Create: true})
 	_, password, ok := strings.Cut(answer, "shown only here: ")
+	password, _, _ = strings.Cut(password, "\n")
 	if !ok || !strings.HasPrefix(answer, "the.bossx is an admin now.") {
 		t.Fatalf("answer %q", answer)
 	}
@@ -250,6 +251,11 @@ func TestResetSecondFactor(t *testing.T) {
 	if answer != "boss has no second factor anymore, and is signed out everywhere." {
 		t.Errorf("answer %q", answer)
 	}
+	// A second order finishes what the first may have left undone, and says that there was no factor.
+	again := s.order(t, operator.AdminOrder{Email: email, ResetFactor: true})
+	if again != "boss had no second factor, and is signed out everywhere." {
+		t.Errorf("without a factor: answer %q", again)
+	}
 	if c := s.claims(t, email, password); c["admin"] != true {
 		t.Errorf("claims of the token: %v", c)
 	}
@@ -266,6 +272,52 @@ func TestResetSecondFactor(t *testing.T) {
 	if problem.Of(err).Code != "user_not_found" {
 		t.Errorf("the factor of nobody: %v", err)
 	}
+}
+
+// The answer leads a new admin to the panel, which opens only with a second factor.
+func TestTheWayToThePanel(t *testing.T) {
+	s := newSystem(t)
+	const email, password = "boss@example.org", "warm embers at night"
+	s.deps.Panel = operator.Panel{URL: "http://127.0.0.1:8080", Factor: true, Codes: "the terminal of infra/local"}
+	steps := `
+The panel opens once boss has a second factor:
+  1. Sign in at http://127.0.0.1:8080
+  2. Open the settings, then "Two-step verification", and set it up with an authenticator app.
+     Without an app: the codes are also printed in the terminal of infra/local.
+  3. Keep the recovery codes that are shown then. One of them is enough to replace a lost app.
+  4. Open the panel at http://127.0.0.1:8080/admin
+If the app and the recovery codes are lost, run createsuperuser with -reset-second-factor.`
+	expect := func(o operator.AdminOrder, want string) {
+		t.Helper()
+		o.Email = email
+		if got := s.order(t, o); got != want {
+			t.Errorf("%+v: answer\n%s\nwant\n%s", o, got, want)
+		}
+	}
+	expect(operator.AdminOrder{Create: true, Password: password},
+		"boss is an admin now.\nA new account was created."+steps)
+	expect(operator.AdminOrder{Revoke: true}, "boss is no longer an admin.")
+	expect(operator.AdminOrder{ResetFactor: true}, "boss had no second factor, and is signed out everywhere.")
+	expect(operator.AdminOrder{}, "boss is an admin now."+steps)
+	authstubtest.Enroll(t, s.authHost, email, password, time.Now())
+	expect(operator.AdminOrder{},
+		"boss is an admin now.\nboss already has a second factor. The panel is at http://127.0.0.1:8080/admin")
+	expect(operator.AdminOrder{ResetFactor: true},
+		"boss has no second factor anymore, and is signed out everywhere."+steps)
+
+	s.deps.Panel = operator.Panel{Factor: true} // on Google Cloud
+	answer := s.order(t, operator.AdminOrder{Email: email})
+	for _, want := range []string{"1. Sign in at the address that this prints: terraform -chdir=infra/terraform output",
+		"4. Open the panel at /admin of the chat\n", `"Two-step verification"`} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("the answer lacks %q:\n%s", want, answer)
+		}
+	}
+	if strings.Contains(answer, "infra/local") {
+		t.Errorf("on Google Cloud, nobody prints codes:\n%s", answer)
+	}
+	s.deps.Panel = operator.Panel{URL: "http://127.0.0.1:8080"}
+	expect(operator.AdminOrder{}, "boss is an admin now.\nThe panel is at http://127.0.0.1:8080/admin")
 }
 
 // An order that cannot be recorded is not carried out.

@@ -40,10 +40,18 @@ type Deps struct {
 	Collector deadletter.Collector
 	Replayer  deadletter.Replayer
 	Realtime  internalapi.API
+	Panel     Panel            // for the answer of SetAdmin
 	Now       func() time.Time // nil: time.Now
 
 	// Record writes a second copy of each entry of the audit log, such as CloudRecorder; nil: none.
 	Record func(context.Context, store.Audit) error
+}
+
+// Panel describes the way to the admin panel, which the answer of SetAdmin explains.
+type Panel struct {
+	URL    string // of the chat, without a trailing slash; "": the one that Terraform prints
+	Factor bool   // admins need a second factor
+	Codes  string // where the codes of authenticator apps are printed, too; "": nowhere
 }
 
 // audit appends an entry to the audit log. It fills in the id and the time, and marks the author as a command. An

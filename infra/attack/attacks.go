@@ -90,7 +90,7 @@ var attacks = []attack{
 	{name: "address-of-other", limit: "5 s after its owner has reset the password", run: addressOfAnother},
 	{name: "session-after-out", limit: "no token of the session", run: sessionAfterSignOut},
 	{name: "address-drift", limit: "no address that its owner has not confirmed", run: addressDrift},
-	{name: "old-admin", limit: "no answer without a sign-in of the last 15 minutes", run: oldAdmin},
+	{name: "old-admin", limit: "no answer without a sign-in of the last 15 minutes with a second factor", run: oldAdmin},
 	{name: "csv-formulas", limit: "no cell that a spreadsheet calculates", run: csvFormulas},
 	{name: "reset-links", limit: "only the address that the launcher printed", run: resetLinks},
 }

@@ -27,6 +27,7 @@ type person struct {
 	token    string
 	refresh  string // refresh token; "": none
 	admin    bool
+	factor   bool // the sign-in was confirmed by a second factor
 }
 
 // address returns the network address of person number n.
@@ -89,6 +90,9 @@ func (w *world) tokenOf(p *person, signedIn time.Time) (string, error) {
 	}
 	if p.admin {
 		claims["admin"] = true
+	}
+	if p.factor {
+		claims["firebase"] = map[string]string{"sign_in_second_factor": "totp"}
 	}
 	return jwt.NewWithClaims(jwt.SigningMethodNone, claims).SignedString(jwt.UnsafeAllowNoneSignatureType)
 }

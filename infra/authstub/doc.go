@@ -43,7 +43,8 @@
 //     factor is enrolled or removed by its owner, and accepts each code once and within 30 s before and after its time.
 //     Ten wrong codes within five minutes lock the account's factor until the five minutes are over. Google publishes
 //     neither its own limit nor the auth_time of the sign-in that follows an enrollment, which is its time here.
-//     [Options.Code] gets each code that a sign-in asks for, so that one machine needs no authenticator app.
+//     [Options.Code] gets a code whenever an enrollment begins or a sign-in asks for one, so that one machine needs no
+//     authenticator app. It is the present code, or the next one if that was used.
 //   - It answers requests only at its own host:port ([Options.Hosts]), with 421 elsewhere.
 //   - A code works once and for one hour. Its link leads to the client's own page at /mail on the same host, as
 //     production's action URL does. The emulator has a page that reads the new password from the link.

@@ -53,6 +53,12 @@ func CodeAt(secret string, at time.Time) (string, error) {
 		Period: uint(codePeriod / time.Second), Digits: otp.DigitsSix, Algorithm: otp.AlgorithmSHA1})
 }
 
+// unused returns a code of f that no sign-in has used: the present one, or that of a later period.
+func (f *factor) unused(now time.Time) (string, error) {
+	step := max(now.Unix()/int64(codePeriod/time.Second), f.LastStep+1)
+	return CodeAt(f.Secret, time.Unix(step*int64(codePeriod/time.Second), 0))
+}
+
 // use accepts a code once: f must then be stored. A code of the period of the newest one that was used, or of an
 // earlier period, is refused.
 func (f *factor) use(code string, now time.Time) error {
@@ -116,6 +122,9 @@ func (s *Server) startEnrollment(r *http.Request) (any, error) {
 	e := enrollment{UID: a.UID, Secret: encodedSecret(secret), Expires: expires.Unix()}
 	session, err := s.seal(sealEnroll, e)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.showCode(a, &factor{Secret: e.Secret}); err != nil {
 		return nil, err
 	}
 	return map[string]any{"totpSessionInfo": map[string]any{
@@ -213,18 +222,26 @@ func (s *Server) askForCode(a *account) (map[string]any, error) {
 	if a.Disabled {
 		return nil, badRequest("USER_DISABLED")
 	}
-	if s.code != nil {
-		for _, f := range a.Factors {
-			code, err := CodeAt(f.Secret, s.now())
-			if err != nil {
-				return nil, err
-			}
-			s.code(a.Email, code)
+	for _, f := range a.Factors {
+		if err := s.showCode(a, &f); err != nil {
+			return nil, err
 		}
 	}
 	credential, err := s.seal(sealPending,
 		pending{UID: a.UID, PasswordAt: a.PasswordAt, Expires: s.now().Add(factorTime).Unix()})
 	return map[string]any{"mfaPendingCredential": credential, "mfaInfo": factorInfos(a)}, err
+}
+
+// showCode calls Options.Code with a code that the app shows now, or next if it was used.
+func (s *Server) showCode(a *account, f *factor) error {
+	if s.code == nil {
+		return nil
+	}
+	code, err := f.unused(s.now())
+	if err == nil {
+		s.code(a.Email, code)
+	}
+	return err
 }
 
 // finishSignIn handles MultiFactorResolver.resolveSignIn.

@@ -97,6 +97,7 @@ func TestASecondFactor(t *testing.T) {
 	wantFactor(t, must(b.refresh(in["refreshToken"]))(t)["id_token"], true)
 
 	c.advance(time.Minute)
+	shown = nil
 	asked := must(b.signIn("ann@example.com", "correct horse"))(t)
 	if asked["idToken"] != nil || asked["refreshToken"] != nil || asked["localId"] != "ann" {
 		t.Errorf("the answer to the password alone is %v", asked)
@@ -122,6 +123,45 @@ func TestASecondFactor(t *testing.T) {
 	wantFactor(t, removed["idToken"], false)
 	if in := must(b.signIn("ann@example.com", "correct horse"))(t); in["idToken"] == nil {
 		t.Errorf("after the removal, the password is answered with %v", in)
+	}
+}
+
+// A person without an authenticator app reads the codes: that of a new secret, and then one that was not used yet.
+func TestCodesAreShown(t *testing.T) {
+	c := &clock{now: time.Unix(1_800_000_015, 0)} // the middle of a period
+	s := start(t, dbPath(t), c.Now)
+	var shown []string
+	s.code = func(email, code string) {
+		if email != "ann@example.com" {
+			t.Errorf("a code for %s", email)
+		}
+		shown = append(shown, code)
+	}
+	b, admin := browser{s.url}, sdk(t, s.url)
+	verified(t, admin, "ann")
+	in := must(b.signIn("ann@example.com", "correct horse"))(t)
+	if len(shown) != 0 {
+		t.Fatalf("without a factor: %q", shown)
+	}
+	info := must(b.startEnrolling(in["idToken"]))(t)
+	if len(shown) != 1 || shown[0] != appCode(t, info["sharedSecretKey"], c.Now()) {
+		t.Fatalf("shown %q at the start of an enrollment", shown)
+	}
+	must(b.finishEnrolling(in["idToken"], info["sessionInfo"], shown[0]))(t)
+	// In the same period, the code of the next one is shown.
+	asked := must(b.signIn("ann@example.com", "correct horse"))(t)
+	must(b.confirm(asked, shown[1]))(t)
+	// Then the app has none that is accepted until the period is over.
+	asked = must(b.signIn("ann@example.com", "correct horse"))(t)
+	_, err := b.confirm(asked, shown[2])
+	wantError(t, err, "INVALID_CODE")
+	c.advance(codePeriod)
+	must(b.confirm(asked, shown[2]))(t)
+	c.advance(time.Minute)
+	asked = must(b.signIn("ann@example.com", "correct horse"))(t)
+	must(b.confirm(asked, shown[3]))(t)
+	if len(shown) != 4 || shown[3] != appCode(t, info["sharedSecretKey"], c.Now()) {
+		t.Errorf("shown %q", shown)
 	}
 }
 

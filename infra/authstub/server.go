@@ -26,7 +26,7 @@ type Options struct {
 	Path    string                   // bbolt file of the accounts; created if it is missing
 	Now     func() time.Time         // clock; nil means time.Now
 	Mail    func(Mail)               // called instead of sending a mail; nil logs the link
-	Code    func(email, code string) // called with the present code when a sign-in asks for one; may be nil
+	Code    func(email, code string) // called with a code when an enrollment or a sign-in asks for one; may be nil
 	Hosts   []string                 // host:port of the addresses that the stand-in serves; nil means any loopback address
 	Logger  *slog.Logger             // nil means slog.Default
 

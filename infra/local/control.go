@@ -77,20 +77,18 @@ func serveControl(st *stack.Stack, data string) (stop func(), err error) {
 // operatorDeps returns the parts of a running system that functions/operator needs.
 func operatorDeps(st *stack.Stack) operator.Deps {
 	return operator.Deps{Store: st.Store, Users: st.Users, Accounts: st.Accounts, Collector: st.Collector,
-		Replayer: st.Replayer, Realtime: st.Realtime}
+		Replayer: st.Replayer, Realtime: st.Realtime,
+		Panel: operator.Panel{URL: st.URL, Factor: st.AdminFactor, Codes: "the terminal of infra/local"}}
 }
 
 // setSuperuser carries out an order. The answer says what to do next.
 func setSuperuser(ctx context.Context, st *stack.Stack, o operator.AdminOrder) (string, error) {
 	answer, err := operator.SetAdmin(ctx, operatorDeps(st), o)
-	switch {
-	case err != nil && !o.Create && o.UID == "" && problem.Of(err).Code == "user_not_found":
+	if err != nil && !o.Create && o.UID == "" && problem.Of(err).Code == "user_not_found" {
 		return "", problem.New(problem.NotFound, "user_not_found",
 			problem.Of(err).Message+" Sign up at "+st.URL+"/signup first.")
-	case err != nil || o.Revoke || o.Show:
-		return answer, err
 	}
-	return answer + "\nThe panel is at " + st.URL + "/admin", nil
+	return answer, err
 }
 
 // sendSuperuserOrder sends an order to the launcher that uses the data folder and prints its answer.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -245,6 +246,22 @@ func getJSON(t *testing.T, url string, v any) {
 	}
 }
 
+// postJSON decodes the answer to a POST request that succeeds into v.
+func postJSON(t *testing.T, url, body string, v any) {
+	t.Helper()
+	resp, err := http.Post(url, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		t.Fatalf("POST %s is answered %d", url, resp.StatusCode)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func post(t *testing.T, url, body string, want int) {
 	t.Helper()
 	resp, err := http.Post(url, "application/json", strings.NewReader(body))
@@ -399,6 +416,7 @@ func TestDataIsKeptUnlessFresh(t *testing.T) {
 
 func TestSuperuser(t *testing.T) {
 	r := newRepository(t)
+	r.env = []string{"ADMIN_SECOND_FACTOR=off"}
 	got := r.runFailing("-superuser", "ann@example.org")
 	if !strings.HasPrefix(got, "No chat runs with the data folder ") {
 		t.Errorf("without a running chat, printed %q", got)
@@ -408,18 +426,7 @@ func TestSuperuser(t *testing.T) {
 	if !strings.HasPrefix(got, "Nobody has signed up with ann@example.org.") {
 		t.Errorf("without an account, printed %q", got)
 	}
-	body := `{"email": "ann@example.org", "password": "warm embers at night", "username": "ann", "display_name": "Ann"}`
-	resp, err := http.Post(run.URL+"/api/signup", "application/json", strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ann struct{ UID string }
-	err = json.NewDecoder(resp.Body).Decode(&ann)
-	resp.Body.Close()
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid := ann.UID
+	uid := signUpAnn(t, run)
 	for _, c := range []struct {
 		flags []string
 		want  string
@@ -447,31 +454,101 @@ func TestSuperuser(t *testing.T) {
 	}
 }
 
-// isAdmin reports whether Ann can list the users.
+// annsPassword is the sign-in of Ann as JSON.
+const annsPassword = `{"email": "ann@example.org", "password": "warm embers at night"}`
+
+// signUpAnn signs up Ann and returns her uid.
+func signUpAnn(t *testing.T, run *running) string {
+	t.Helper()
+	var ann struct{ UID string }
+	postJSON(t, run.URL+"/api/signup",
+		`{"email": "ann@example.org", "password": "warm embers at night", "username": "ann", "display_name": "Ann"}`, &ann)
+	return ann.UID
+}
+
+// isAdmin reports whether Ann, who signs in with the password alone, can list the users.
 func isAdmin(t *testing.T, run *running) bool {
 	t.Helper()
-	resp, err := http.Post("http://"+run.Auth+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local",
-		"application/json",
-		strings.NewReader(`{"email": "ann@example.org", "password": "warm embers at night"}`))
+	var in struct{ IDToken string }
+	postJSON(t, "http://"+run.Auth+"/identitytoolkit.googleapis.com/v1/accounts:signInWithPassword?key=local",
+		annsPassword, &in)
+	status, _ := listUsers(t, run, in.IDToken)
+	return status == http.StatusOK
+}
+
+// listUsers calls the list of users of the admin panel.
+func listUsers(t *testing.T, run *running, token string) (status int, code string) {
+	t.Helper()
+	return callAPI(t, run, http.MethodGet, "/admin/users", token)
+}
+
+// callAPI calls a function. It returns the status and the code of the problem.
+func callAPI(t *testing.T, run *running, method, path, token string) (status int, code string) {
+	t.Helper()
+	req, err := http.NewRequest(method, run.URL+"/api"+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var in struct{ IDToken string }
-	if err := json.NewDecoder(resp.Body).Decode(&in); err != nil {
+	var out struct{ Code string }
+	if err := json.NewDecoder(resp.Body).Decode(&out); err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequest(http.MethodGet, run.URL+"/api/admin/users", nil)
+	return resp.StatusCode, out.Code
+}
+
+// A contributor without an authenticator app becomes an admin with the code that the launcher prints.
+func TestTheLauncherPrintsCodes(t *testing.T) {
+	r := newRepository(t)
+	run := r.start()
+	uid := signUpAnn(t, run)
+	out, err := r.launch("-uid", uid, "-confirm", "ann").CombinedOutput()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, out)
 	}
-	req.Header.Set("Authorization", "Bearer "+in.IDToken)
-	answer, err := http.DefaultClient.Do(req)
-	if err != nil {
-		t.Fatal(err)
+	for _, want := range []string{"1. Sign in at " + run.URL + "\n", "terminal of infra/local",
+		"4. Open the panel at " + run.URL + "/admin\n"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the answer lacks %q:\n%s", want, out)
+		}
 	}
-	answer.Body.Close()
-	return answer.StatusCode == http.StatusOK
+	auth := "http://" + run.Auth + "/identitytoolkit.googleapis.com/"
+	var in struct {
+		IDToken string
+		Session struct {
+			Info string `json:"sessionInfo"`
+		} `json:"totpSessionInfo"`
+	}
+	postJSON(t, auth+"v1/accounts:signInWithPassword?key=local", annsPassword, &in)
+	if status, code := listUsers(t, run, in.IDToken); status != http.StatusForbidden || code != "second_factor_required" {
+		t.Errorf("without a second factor, the list of users is answered %d %s", status, code)
+	}
+	postJSON(t, auth+"v2/accounts/mfaEnrollment:start?key=local",
+		fmt.Sprintf(`{"idToken": %q, "totpEnrollmentInfo": {}}`, in.IDToken), &in)
+	printed := regexp.MustCompile(`(?m)^The code of ann@example\.org's authenticator app is (\d{6})$`)
+	var code []string
+	eventually(t, "the code to be printed", func() bool {
+		code = printed.FindStringSubmatch(run.stderr.String())
+		return code != nil
+	})
+	postJSON(t, auth+"v2/accounts/mfaEnrollment:finalize?key=local",
+		fmt.Sprintf(`{"idToken": %q, "totpVerificationInfo": {"sessionInfo": %q, "verificationCode": %q}}`,
+			in.IDToken, in.Session.Info, code[1]), &in)
+	// As the client does. It records the factor also if the enrollment was in the same second as the sign-in before it.
+	if status, code := callAPI(t, run, http.MethodPost, "/me/recovery-codes", in.IDToken); status != http.StatusOK {
+		t.Errorf("the recovery codes are answered %d %s", status, code)
+	}
+	if status, code := listUsers(t, run, in.IDToken); status != http.StatusOK {
+		t.Errorf("with a second factor, the list of users is answered %d %s", status, code)
+	}
+	if err := run.interrupt(t); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestFlags(t *testing.T) {
@@ -492,6 +569,16 @@ func TestFlags(t *testing.T) {
 			t.Errorf("%v: %v\n%s", flags, err, out)
 		}
 	}
+	for _, env := range [][]string{{"ADMIN_SECOND_FACTOR=no"},
+		{"ADMIN_SECOND_FACTOR=required", "FIREBASE_AUTH_EMULATOR_HOST=127.0.0.1:1"}} {
+		r.env = env
+		var exit *exec.ExitError
+		out, err := r.launch().CombinedOutput()
+		if !errors.As(err, &exit) || exit.ExitCode() != 2 || !strings.HasPrefix(string(out), "ADMIN_SECOND_FACTOR") {
+			t.Errorf("%v: %v\n%s", env, err, out)
+		}
+	}
+	r.env = nil
 	outside := r.launch()
 	outside.Dir = r.bin
 	out, err = outside.CombinedOutput()

@@ -69,6 +69,7 @@ type settings struct {
 	verbose   bool
 
 	firestore, pubsub, auth string // *_EMULATOR_HOST
+	adminFactorOff          bool   // ADMIN_SECOND_FACTOR
 }
 
 var errUsage = errors.New("usage")
@@ -99,7 +100,8 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (setting
 		fmt.Fprintln(stderr, "usage: go run ./infra/local [flags]")
 		f.PrintDefaults()
 		fmt.Fprintln(stderr, "To use running emulators, set FIRESTORE_EMULATOR_HOST, PUBSUB_EMULATOR_HOST "+
-			"or FIREBASE_AUTH_EMULATOR_HOST to host:port.")
+			"or FIREBASE_AUTH_EMULATOR_HOST to host:port.\n"+
+			"ADMIN_SECOND_FACTOR=off opens the admin panel without a second factor. So does an emulator of Firebase Auth.")
 	}
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -114,6 +116,17 @@ func parse(args []string, getenv func(string) string, stderr io.Writer) (setting
 	}
 	s.firestore, s.pubsub = getenv("FIRESTORE_EMULATOR_HOST"), getenv("PUBSUB_EMULATOR_HOST")
 	s.auth = getenv("FIREBASE_AUTH_EMULATOR_HOST")
+	switch factor := getenv("ADMIN_SECOND_FACTOR"); {
+	case factor == "required" && s.auth != "":
+		fmt.Fprintln(stderr, "ADMIN_SECOND_FACTOR=required is not possible with an emulator of Firebase Auth, "+
+			"which has no authenticator apps.")
+		return s, errUsage
+	case factor != "" && factor != "required" && factor != "off":
+		fmt.Fprintf(stderr, "ADMIN_SECOND_FACTOR is %q. It must be required or off.\n", factor)
+		return s, errUsage
+	default:
+		s.adminFactorOff = factor == "off"
+	}
 	return s, nil
 }
 
@@ -183,6 +196,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 			}
 			fmt.Fprintf(stderr, "%s %s at %s\n", what, m.To, m.Link)
 		},
+		Code: func(email, code string) {
+			fmt.Fprintf(stderr, "The code of %s's authenticator app is %s\n", email, code)
+		},
+		AdminFactorOff: s.adminFactorOff,
 	})
 	if err != nil {
 		return fmt.Errorf("The chat could not start: %w", err)

@@ -142,8 +142,8 @@ func (s *Stack) openAccounts(d *data, path string, hosts []string) error {
 	if s.AuthAddr = s.options.Auth; s.AuthAddr != "" {
 		return nil
 	}
-	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Mail: s.options.Mail, Hosts: hosts,
-		Logger: s.log})
+	stub, err := authstub.Open(authstub.Options{Project: s.Project, Path: path, Mail: s.options.Mail,
+		Code: s.options.Code, Hosts: hosts, Logger: s.log})
 	if err != nil {
 		return err
 	}

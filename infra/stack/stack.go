@@ -79,6 +79,14 @@ type Options struct {
 	Log  *slog.Logger        // nil is slog.Default
 	Mail func(authstub.Mail) // called with each password reset; nil logs its link
 
+	// Code is called with a code whenever an enrollment of an authenticator app, or a sign-in, asks the owner of an
+	// address for one. nil: nobody sees it. It has no effect with Auth.
+	Code func(email, code string)
+
+	// AdminFactorOff lets admins work without a second factor, as infra/local does with ADMIN_SECOND_FACTOR=off. With
+	// Auth, they always do: Google's emulator has no authenticator apps.
+	AdminFactorOff bool
+
 	// PushService stands in for the push services of browsers, at Stack.PushURL. nil: pushes go to the real ones.
 	PushService http.Handler
 
@@ -93,6 +101,8 @@ type Stack struct {
 	Instances []*Instance // the realtime instances, each with its own address
 	Project   string
 	PushURL   string // of Options.PushService, without a trailing slash; "" without one
+
+	AdminFactor bool // calls of admins need a second factor
 
 	RedisAddr     string // host:port
 	FirestoreAddr string // "" with the embedded store
@@ -130,7 +140,8 @@ const closeTime = 5 * time.Second
 // Start starts the system and returns when it accepts requests. ctx applies only to the start. After an error, Start
 // stops the parts that it has started. If a program was not found, the error is an *emulators.Missing.
 func Start(ctx context.Context, o Options) (_ *Stack, err error) {
-	s := &Stack{options: o, Project: o.project, log: o.Log, failed: make(chan error, 1)}
+	s := &Stack{options: o, Project: o.project, AdminFactor: !o.AdminFactorOff && o.Auth == "", log: o.Log,
+		failed: make(chan error, 1)}
 	if s.Project == "" {
 		s.Project = defaultProject
 	}
@@ -203,7 +214,8 @@ func Start(ctx context.Context, o Options) (_ *Stack, err error) {
 	functions := api.New(api.Deps{
 		Store: s.Store, Accounts: s.Accounts, Verifier: verifier, Realtime: realtimeAPI,
 		DeadLetters: s.Collector, Replayer: s.Replayer, Probers: o.Probers, PushKeys: d.pushKeys, PushServices: pushServices,
-		Pushes: sender, Origins: s.origins(listeners), Proxies: o.Proxies, SignupsHourly: hourly, Log: s.log,
+		Pushes: sender, Origins: s.origins(listeners), Proxies: o.Proxies, SignupsHourly: hourly,
+		AdminFactor: s.AdminFactor, Log: s.log,
 	})
 	shared := instanceDeps{data: d, verifier: verifier, services: services.verifier, api: functions.Handler(),
 		origins: s.origins(listeners)}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/infra/authstub"
+	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
 	"github.com/phoenixchat/phoenixchat/realtime/chat"
 	"github.com/phoenixchat/phoenixchat/realtime/delivery"
 	"github.com/phoenixchat/phoenixchat/realtime/testwait"
@@ -249,6 +250,20 @@ func TestAccountsAndMessagesSurviveARestart(t *testing.T) {
 	bob := signIn(t, second, "bob@example.org", "warm embers at night", second.URL)
 	if got := second.history(t, ann, bob); len(got) != 1 || got[0] != "hello" {
 		t.Errorf("history %q", got)
+	}
+}
+
+// Google's emulator has no authenticator apps, so admins need none there.
+func TestAdminFactor(t *testing.T) {
+	if s := start(t, Options{}); !s.AdminFactor {
+		t.Error("with the stand-in, admins do not need a second factor")
+	}
+	for what, o := range map[string]Options{
+		"AdminFactorOff": {AdminFactorOff: true}, "an emulator": {Auth: authstubtest.Start(t, defaultProject)},
+	} {
+		if s := start(t, o); s.AdminFactor {
+			t.Errorf("with %s, admins need a second factor", what)
+		}
 	}
 }
 

@@ -35,6 +35,22 @@ resource "google_identity_platform_config" "this" {
     }
   }
 
+  # Authenticator apps, without which nobody uses the admin panel. Text messages are not enabled: they cost money, and a
+  # phone number can be taken over.
+  mfa {
+    state = "ENABLED"
+
+    provider_configs {
+      state = "ENABLED"
+
+      totp_provider_config {
+        # Codes of the 30 s before and after are accepted, because clocks differ. The stand-in accepts the same
+        # (settings_test.go compares the two).
+        adjacent_intervals = 1
+      }
+    }
+  }
+
   # Hosts that links in mails may lead and return to.
   authorized_domains = distinct([local.hosted_host, local.run_host, local.auth_domain])
 

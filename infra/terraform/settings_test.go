@@ -55,6 +55,7 @@ func TestFunctionSettings(t *testing.T) {
 			set[name] = true
 		}
 		compareSettings(t, read, set, map[string]string{
+			"ADMIN_SECOND_FACTOR":         "Google Cloud accepts nothing but the default",
 			"FIREBASE_AUTH_EMULATOR_HOST": "refused on Cloud Run",
 			"FIRESTORE_EMULATOR_HOST":     "refused on Cloud Run",
 			"PUBSUB_EMULATOR_HOST":        "refused on Cloud Run",
@@ -236,6 +237,26 @@ func TestPasswordPolicy(t *testing.T) {
 	m := regexp.MustCompile(`min_password_length += (\d+)`).FindSubmatch(text)
 	if m == nil || string(m[1]) != strconv.Itoa(password.Min) {
 		t.Errorf("identity.tf sets %q, but sign-up requires %d", m, password.Min)
+	}
+}
+
+// TestAuthenticatorApps checks that Identity Platform accepts the codes that the stand-in accepts, and text messages
+// never.
+func TestAuthenticatorApps(t *testing.T) {
+	code, err := os.ReadFile("../authstub/factors.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	skew := regexp.MustCompile(`codeSkew += (\d+)`).FindSubmatch(code)
+	if skew == nil {
+		t.Fatal("factors.go has no codeSkew")
+	}
+	mfa, _ := at(applied(t).one(t, "google_identity_platform_config.this").Values, "mfa", 0).(map[string]any)
+	apps := at(mfa, "provider_configs", 0)
+	got := fmt.Sprint(at(mfa, "state"), at(apps, "state"), at(apps, "totp_provider_config", 0, "adjacent_intervals"))
+	if want := fmt.Sprint("ENABLED", "ENABLED", string(skew[1])); got != want || at(mfa, "enabled_providers", 0) != nil {
+		t.Errorf("Identity Platform has the second factors %v, want authenticator apps with %s adjacent intervals alone",
+			mfa, skew[1])
 	}
 }
 

@@ -2,6 +2,8 @@
 //
 //	go run ./functions/cmd/createsuperuser -email you@example.org
 //
+// It says what comes next until the admin panel opens, such as the second factor that admins need.
+//
 // It asks the chat that is running on this machine (go run ./infra/local). With -project it works on Google Cloud,
 // with the credentials of the person who runs it (gcloud auth application-default login). That account needs the
 // roles Cloud Datastore User, Logs Writer, Firebase Authentication Admin and Service Usage Consumer. With -revoke it
@@ -116,7 +118,8 @@ func setAdmin(ctx context.Context, t operator.Target, o operator.AdminOrder,
 		return "", operator.Unreachable("Firebase Auth", err)
 	}
 	service := users.New(users.Deps{Store: db, Accounts: auth, Realtime: noRealtime{}})
-	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service, Accounts: auth, Record: record}, o)
+	return operator.SetAdmin(ctx, operator.Deps{Store: db, Users: service, Accounts: auth, Record: record,
+		Panel: operator.Panel{Factor: true}}, o)
 }
 
 // noRealtime panics if it is called, but for hints that a profile has changed, and for the gate of a user whose
