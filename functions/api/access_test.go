@@ -36,6 +36,8 @@ var callers = []struct {
 	{"former admin with an old token", 403, "forbidden"},
 	{"user with a forged claim", 403, "forbidden"}, // a claim that the directory does not confirm
 	{"admin without the claim", 403, "forbidden"},  // made an admin after the token was issued
+	{"admin without a second factor", 403, "second_factor_required"},
+	{"admin who gave no code", 403, "sign_in_again"},
 	{"signed out admin", 401, "token_ended"},
 	{"expired token", 401, "token_ended"},
 	{"token of another project", 401, "unauthenticated"},
@@ -43,7 +45,7 @@ var callers = []struct {
 
 func newCast(t *testing.T) *cast {
 	t.Helper()
-	s := newSystem(t)
+	s := newSystem(t, func(d *api.Deps) { d.AdminFactor = true })
 	ctx := t.Context()
 	c := &cast{s, map[string]string{"anonymous": ""}}
 	must := func(_ any, err error) {
@@ -52,11 +54,22 @@ func newCast(t *testing.T) *cast {
 			t.Fatal(err)
 		}
 	}
+	for _, name := range []string{"root1", "bare", "alone"} {
+		s.admin(name)
+	}
+	for _, name := range []string{"root1", "alone"} {
+		s.enroll(name)
+		// The first call of a sign-in records the factor, and ends all others.
+		s.call("GET", "/me", s.token(name, withFactor), nil).must(200, nil)
+	}
+	s.clock.advance(time.Second)
 	s.account("bob")
 	must(s.store.SetPicture(ctx, "bob", &bobsPicture))
 	c.tokens["user"] = s.token("bob")
 	c.tokens["other user"] = s.token(s.user("ada"))
-	_, c.tokens["admin"] = s.admin("root1")
+	c.tokens["admin"] = s.token("root1", asAdmin, withFactor)
+	c.tokens["admin without a second factor"] = s.token("bare", asAdmin)
+	c.tokens["admin who gave no code"] = s.token("alone", asAdmin)
 	s.user("dis")
 	must(s.store.SetDisabled(ctx, "dis", true))
 	c.tokens["disabled user"] = s.token("dis")
@@ -99,70 +112,71 @@ var rows = []struct {
 	body     any
 	status   int      // of the answer to callers who have access
 	callers  []string // who have access besides admins; nil: none
+	admin    int      // status of the answer to the admin, if it is another one
 }{
-	{"GET /users", "/users", nil, 200, everyUser},
-	{"GET /users/batch", "/users/batch?uid=bob&uid=dis", nil, 200, everyUser},
-	{"GET /users/{uid}", "/users/bob", nil, 200, everyUser},
-	{"GET /users/{uid}/picture/{version}", "/users/bob/picture/" + bobsPicture.Version, nil, 200, everyUser},
-	{"GET /conversations", "/conversations", nil, 200, everyUser},
-	{"GET /messages", "/messages?conversation=bob~root1", nil, 200, []string{"user"}}, // one of its members
-	{"GET /messages/batch", "/messages/batch?page=bob~root1", nil, 200, []string{"user"}},
-	{"GET /messages/changes", "/messages/changes?since=0", nil, 200, everyUser},
-	{"GET /me", "/me", nil, 200, everyUser},
-	{"PATCH /me", "/me", form{"display_name": "New"}, 200, everyUser},
-	{"GET /me/push", "/me/push", nil, 200, everyUser},
-	{"PUT /me/push", "/me/push", aDevice, 204, everyUser},
-	{"POST /me/push/test", "/me/push/test", form{"device": "none"}, 404, everyUser},
-	{"DELETE /me/push", "/me/push", form{"device": "phone"}, 204, everyUser},
-	{"GET /me/export", "/me/export", nil, 200, everyUser},
-	{"PUT /me/picture", "/me/picture", string(bobsPicture.Data), 200, everyUser},
-	{"DELETE /me/picture", "/me/picture", nil, 200, everyUser},
-	{"GET /me/devices", "/me/devices", nil, 200, everyUser},
-	{"DELETE /me/devices", "/me/devices", nil, 204, everyUser},
-	{"DELETE /me/devices/{id}", "/me/devices/1", nil, 404, everyUser}, // it is not signed in
-	{"POST /me/sign-in", "/me/sign-in", form{"replaces": ""}, 204, everyUser},
-	{"POST /me/password", "/me/password", form{"password": "colder ashes by day"}, 204, everyUser},
-	{"POST /me/recovery-codes", "/me/recovery-codes", nil, 403, everyUser}, // their sign-ins have no second factor
-	{"DELETE /me/second-factor", "/me/second-factor", nil, 403, everyUser},
-	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser},
-	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser},
-	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}},
-	{"GET /me/settings", "/me/settings", nil, 200, everyUser},
-	{"PUT /me/privacy", "/me/privacy", chat.Privacy{LastSeen: chat.Nobody}, 200, everyUser},
-	{"POST /me/reports", "/me/reports", form{}, 204, everyUser},
-	{"DELETE /me/warning", "/me/warning", map[string]any{"at": 1}, 204, everyUser},
-	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
-	{"DELETE /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser},
+	{"GET /users", "/users", nil, 200, everyUser, 0},
+	{"GET /users/batch", "/users/batch?uid=bob&uid=dis", nil, 200, everyUser, 0},
+	{"GET /users/{uid}", "/users/bob", nil, 200, everyUser, 0},
+	{"GET /users/{uid}/picture/{version}", "/users/bob/picture/" + bobsPicture.Version, nil, 200, everyUser, 0},
+	{"GET /conversations", "/conversations", nil, 200, everyUser, 0},
+	{"GET /messages", "/messages?conversation=bob~root1", nil, 200, []string{"user"}, 0}, // one of its members
+	{"GET /messages/batch", "/messages/batch?page=bob~root1", nil, 200, []string{"user"}, 0},
+	{"GET /messages/changes", "/messages/changes?since=0", nil, 200, everyUser, 0},
+	{"GET /me", "/me", nil, 200, everyUser, 0},
+	{"PATCH /me", "/me", form{"display_name": "New"}, 200, everyUser, 0},
+	{"GET /me/push", "/me/push", nil, 200, everyUser, 0},
+	{"PUT /me/push", "/me/push", aDevice, 204, everyUser, 0},
+	{"POST /me/push/test", "/me/push/test", form{"device": "none"}, 404, everyUser, 0},
+	{"DELETE /me/push", "/me/push", form{"device": "phone"}, 204, everyUser, 0},
+	{"GET /me/export", "/me/export", nil, 200, everyUser, 0},
+	{"PUT /me/picture", "/me/picture", string(bobsPicture.Data), 200, everyUser, 0},
+	{"DELETE /me/picture", "/me/picture", nil, 200, everyUser, 0},
+	{"GET /me/devices", "/me/devices", nil, 200, everyUser, 0},
+	{"DELETE /me/devices", "/me/devices", nil, 204, everyUser, 0},
+	{"DELETE /me/devices/{id}", "/me/devices/1", nil, 404, everyUser, 0}, // it is not signed in
+	{"POST /me/sign-in", "/me/sign-in", form{"replaces": ""}, 204, everyUser, 0},
+	{"POST /me/password", "/me/password", form{"password": "colder ashes by day"}, 204, everyUser, 0},
+	{"POST /me/recovery-codes", "/me/recovery-codes", nil, 403, everyUser, 200}, // only the admin has given a code
+	{"DELETE /me/second-factor", "/me/second-factor", nil, 403, everyUser, 200},
+	{"POST /me/sign-out", "/me/sign-out", nil, 204, everyUser, 0},
+	{"POST /me/sign-out-others", "/me/sign-out-others", nil, 204, everyUser, 0},
+	{"PUT /me/setting", "/me/setting", muteBob, 200, []string{"user"}, 0},
+	{"GET /me/settings", "/me/settings", nil, 200, everyUser, 0},
+	{"PUT /me/privacy", "/me/privacy", chat.Privacy{LastSeen: chat.Nobody}, 200, everyUser, 0},
+	{"POST /me/reports", "/me/reports", form{}, 204, everyUser, 0},
+	{"DELETE /me/warning", "/me/warning", map[string]any{"at": 1}, 204, everyUser, 0},
+	{"PUT /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser, 0},
+	{"DELETE /me/blocked/{uid}", "/me/blocked/dis", nil, 200, everyUser, 0},
 
-	{"GET /admin/users", "/admin/users", nil, 200, nil},
-	{"POST /admin/users", "/admin/users", ada("username", "newcomer"), 201, nil},
-	{"GET /admin/users.csv", "/admin/users.csv", nil, 200, nil},
-	{"GET /admin/users/{uid}", "/admin/users/bob", nil, 200, nil},
-	{"PATCH /admin/users/{uid}", "/admin/users/bob", map[string]any{"disabled": true}, 200, nil},
-	{"DELETE /admin/users/{uid}", "/admin/users/bob", form{"reason": "spam"}, 204, nil},
-	{"POST /admin/users/{uid}/sign-out", "/admin/users/bob/sign-out", nil, 204, nil},
-	{"POST /admin/users/{uid}/password-reset", "/admin/users/bob/password-reset", form{}, 204, nil},
-	{"POST /admin/users/{uid}/conversations", "/admin/users/bob/conversations", form{"reason": "a report"}, 200, nil},
-	{"POST /admin/messages", "/admin/messages", form{"reason": "a report", "conversation": "ada~bob"}, 200, nil},
-	{"GET /admin/reports", "/admin/reports", nil, 200, nil},
-	{"GET /admin/reports/{id}", "/admin/reports/" + storedReport.ID, nil, 200, nil},
+	{"GET /admin/users", "/admin/users", nil, 200, nil, 0},
+	{"POST /admin/users", "/admin/users", ada("username", "newcomer"), 201, nil, 0},
+	{"GET /admin/users.csv", "/admin/users.csv", nil, 200, nil, 0},
+	{"GET /admin/users/{uid}", "/admin/users/bob", nil, 200, nil, 0},
+	{"PATCH /admin/users/{uid}", "/admin/users/bob", map[string]any{"disabled": true}, 200, nil, 0},
+	{"DELETE /admin/users/{uid}", "/admin/users/bob", form{"reason": "spam"}, 204, nil, 0},
+	{"POST /admin/users/{uid}/sign-out", "/admin/users/bob/sign-out", nil, 204, nil, 0},
+	{"POST /admin/users/{uid}/password-reset", "/admin/users/bob/password-reset", form{}, 204, nil, 0},
+	{"POST /admin/users/{uid}/conversations", "/admin/users/bob/conversations", form{"reason": "a report"}, 200, nil, 0},
+	{"POST /admin/messages", "/admin/messages", form{"reason": "a report", "conversation": "ada~bob"}, 200, nil, 0},
+	{"GET /admin/reports", "/admin/reports", nil, 200, nil, 0},
+	{"GET /admin/reports/{id}", "/admin/reports/" + storedReport.ID, nil, 200, nil, 0},
 	{"POST /admin/reports/{id}/act", "/admin/reports/" + storedReport.ID + "/act",
-		form{"action": "disable", "reason": "spam"}, 204, nil},
-	{"GET /admin/figures", "/admin/figures", nil, 200, nil},
-	{"GET /admin/dead-letters", "/admin/dead-letters", nil, 200, nil},
-	{"POST /admin/dead-letters/replay", "/admin/dead-letters/replay", nil, 200, nil},
-	{"GET /admin/dead-letters/{id}", "/admin/dead-letters/l1", nil, 200, nil},
-	{"POST /admin/dead-letters/{id}/replay", "/admin/dead-letters/l1/replay", nil, 204, nil},
-	{"POST /admin/dead-letters/{id}/discard", "/admin/dead-letters/l1/discard", form{"reason": "noise"}, 204, nil},
-	{"GET /admin/audit", "/admin/audit", nil, 200, nil},
-	{"GET /admin/audit.csv", "/admin/audit.csv", nil, 200, nil},
+		form{"action": "disable", "reason": "spam"}, 204, nil, 0},
+	{"GET /admin/figures", "/admin/figures", nil, 200, nil, 0},
+	{"GET /admin/dead-letters", "/admin/dead-letters", nil, 200, nil, 0},
+	{"POST /admin/dead-letters/replay", "/admin/dead-letters/replay", nil, 200, nil, 0},
+	{"GET /admin/dead-letters/{id}", "/admin/dead-letters/l1", nil, 200, nil, 0},
+	{"POST /admin/dead-letters/{id}/replay", "/admin/dead-letters/l1/replay", nil, 204, nil, 0},
+	{"POST /admin/dead-letters/{id}/discard", "/admin/dead-letters/l1/discard", form{"reason": "noise"}, 204, nil, 0},
+	{"GET /admin/audit", "/admin/audit", nil, 200, nil, 0},
+	{"GET /admin/audit.csv", "/admin/audit.csv", nil, 200, nil, 0},
 
-	{"DELETE /me", "/me", nil, 204, everyUser}, // last: it deletes the callers
+	{"DELETE /me", "/me", nil, 204, everyUser, 0}, // last: it deletes the callers
 }
 
 // everyUser lists the callers who have the access of an ordinary user.
 var everyUser = []string{"user", "other user", "former admin with an old token", "user with a forged claim",
-	"admin without the claim"}
+	"admin without the claim", "admin without a second factor", "admin who gave no code"}
 
 // Every endpoint that needs a token is called by every kind of caller.
 func TestAccess(t *testing.T) {
@@ -208,9 +222,16 @@ func TestAccess(t *testing.T) {
 						body = aReport("dis") // an id is used once
 					}
 					a := c.call(method, row.path, c.tokens[caller.name], body, header...)
-					if may {
-						a.must(row.status, nil)
-					} else {
+					status := row.status
+					if caller.name == "admin" && row.admin != 0 {
+						status = row.admin
+					}
+					switch {
+					case may:
+						a.must(status, nil)
+					case strings.HasPrefix(caller.name, "admin") && !strings.HasPrefix(row.path, "/admin/"):
+						a.refused(403, "forbidden") // like any other user outside the panel
+					default:
 						a.refused(caller.status, caller.code)
 					}
 				})

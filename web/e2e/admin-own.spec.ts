@@ -20,6 +20,7 @@ import {
 import { createUnverified } from "./support/accounts";
 import { expectState, en, open, send, state } from "./support/steps";
 import { launch, type System, verifyAddress } from "./support/system";
+import { enroll } from "./support/totp";
 import { newUser, expect, test as base } from "./support/test";
 
 const { actions, figures } = adminText;
@@ -79,20 +80,15 @@ test("createsuperuser makes a user of a running chat an admin and revokes it, an
   await expect(command("-email", bob.email)).rejects.toThrow("nobody has verified its address");
   await verifyAddress(bob.email, own);
   expect(await command("-email", bob.email)).toContain(`${bob.name} is an admin now.`);
-  const at = await signedIn(bob, { of: own, place: "/admin" });
+  const at = await signedIn(bob, { of: own, place: "/admin", as: (await enroll(bob, own)).as });
   await expect(await findRow(at.page, bob)).toContainText(adminText.people.admin);
   expect(await command("-email", bob.email, "-revoke")).toMatch(new RegExp(`^${bob.name} is no\\b.*\\badmin\\b`, "u"));
   await expect(at.page.getByText(adminText.only)).toBeVisible();
   // It also creates an account, and prints its password once.
   const printed = await command("-email", "New.Boss@example.org");
   const password = /: (\S{12,})\s*$/mu.exec(printed)?.[1] ?? "";
-  const fresh = await signedIn(
-    { ...newUser("New"), email: "new.boss@example.org", password },
-    {
-      of: own,
-      place: "/admin",
-    },
-  );
+  const added = { ...newUser("New"), email: "new.boss@example.org", password };
+  const fresh = await signedIn(added, { of: own, place: "/admin", as: (await enroll(added, own)).as });
   await expect(people(fresh.page)).toBeVisible();
   for (const action of ["make_admin", "unmake_admin"])
     await expect(await auditEntry(boss.page, bob.username, adminText.audit.actions[action] ?? "")).toContainText(

@@ -2,6 +2,7 @@ import { adminText, auditEntry, findRow, openTab, operator, perform } from "./su
 import { en, expectSignedIn, fillSignIn, open, send } from "./support/steps";
 import { backend, expect, newUser, test } from "./support/test";
 import { createAccount } from "./support/accounts";
+import { enterCode } from "./support/totp";
 
 const { actions } = adminText;
 
@@ -57,6 +58,7 @@ test("an admin confirms an old sign-in in place; it then ends, and the connectio
   old = false;
   await password.fill(boss.password);
   await password.press("Enter");
+  await enterCode(dialog, boss.app);
   await expect(dialog).toBeHidden();
   expect((await ended).status()).toBe(204);
   // The socket belonged to the new sign-in by then, so the server does not close it.

@@ -2,7 +2,7 @@ import { factorText as words } from "../src/text/secondFactor";
 import { createAccount } from "./support/accounts";
 import { en, expectSignedIn, fillSignIn } from "./support/steps";
 import { expect, newUser, test } from "./support/test";
-import { AuthenticatorApp, enroll } from "./support/totp";
+import { enroll, enterCode, setUpApp } from "./support/totp";
 
 test("an authenticator app guards the account until it is turned off, or a recovery code takes its place", async ({
   visitor,
@@ -14,17 +14,8 @@ test("an authenticator app guards the account until it is turned off, or a recov
   const { page } = await signedIn(ann, { place: "/settings" });
   const section = page.getByRole("region", { name: words.title });
 
-  await section.getByRole("button", { name: words.setUp }).click();
-  await page.getByRole("dialog").getByLabel(en.auth.password, { exact: true }).fill(ann.password);
-  await page.keyboard.press("Enter");
-  const key = page.getByRole("dialog").getByText(/^(?:[A-Z2-7]{4} ?){8}$/);
-  const app = new AuthenticatorApp(await key.innerText());
-  await page.getByLabel(words.code, { exact: true }).fill(await app.next());
-  await page.keyboard.press("Enter");
-  const codes = page.getByRole("dialog", { name: words.yours }).getByRole("listitem");
-  await expect(codes).toHaveCount(10);
-  const [recoveryCode = ""] = await codes.allInnerTexts();
-  await page.getByRole("button", { name: words.kept }).click();
+  const { app, codes } = await setUpApp(page, ann);
+  const [recoveryCode = ""] = codes;
   await expect(section.getByText(words.codesLeft(10))).toBeVisible();
   // The other device has to sign in again, and keeps its data.
   await expect(phone.page.getByRole("heading", { name: en.auth.endedTitle })).toBeVisible();
@@ -37,8 +28,7 @@ test("an authenticator app guards the account until it is turned off, or a recov
     words.problems.code_wrong,
   );
   await fillSignIn(phone.page, ann, { here: true });
-  await phone.page.getByLabel(words.code, { exact: true }).fill(await app.next());
-  await phone.page.keyboard.press("Enter");
+  await enterCode(phone.page, app);
   await expectSignedIn(phone.page);
 
   // Somebody who has lost the app signs in with a code. It ends all sign-ins.
@@ -63,11 +53,9 @@ test("changing the password needs a code, and another one to stay signed in", as
   await dialog.getByLabel(en.settings.passwordCurrent, { exact: true }).fill(ann.password);
   await dialog.getByLabel(en.auth.newPassword, { exact: true }).fill(chosen);
   await page.keyboard.press("Enter");
-  await dialog.getByLabel(words.code, { exact: true }).fill(await app.next());
-  await page.keyboard.press("Enter");
+  await enterCode(dialog, app);
   const next = page.getByRole("dialog", { name: words.nextTitle });
-  await next.getByLabel(words.code, { exact: true }).fill(await app.next());
-  await page.keyboard.press("Enter");
+  await enterCode(next, app);
   await expect(next).toHaveCount(0);
   const other = await visitor("Ann");
   await fillSignIn(other.page, { ...ann, password: chosen });
@@ -87,8 +75,7 @@ test("turning the app off needs a code, and the password alone is enough afterwa
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel(en.auth.password, { exact: true }).fill(ann.password);
   await page.keyboard.press("Enter");
-  await dialog.getByLabel(words.code, { exact: true }).fill(await app.next());
-  await page.keyboard.press("Enter");
+  await enterCode(dialog, app);
   await expect(section.getByRole("button", { name: words.setUp })).toBeVisible();
   const other = await visitor("Ann");
   await fillSignIn(other.page, ann);

@@ -6,7 +6,7 @@ import { adminText } from "../../src/text/admin";
 import { createAccount } from "./accounts";
 import { makeAdmin, type System, system } from "./system";
 import { expect, type Visitor, type Where } from "./test";
-import { enroll } from "./totp";
+import { type AuthenticatorApp, enroll } from "./totp";
 import { newUser, type User } from "./user";
 
 export { adminText, createAccount };
@@ -15,14 +15,14 @@ export { adminText, createAccount };
 export async function operator(
   signedIn: (user: User, where?: Where) => Promise<Visitor>,
   of: System = system(),
-): Promise<Visitor> {
+): Promise<Visitor & { readonly app: AuthenticatorApp }> {
   const user = newUser("Olga");
   await createAccount(user, of);
-  const { as } = await enroll(user, of);
+  const { app, as } = await enroll(user, of);
   await makeAdmin(user.email, of);
   const at = await signedIn(user, { of, place: "/admin", as });
   await expect(people(at.page)).toBeVisible();
-  return at;
+  return { ...at, app };
 }
 
 export function people(page: Page): Locator {

@@ -1,5 +1,8 @@
 /** An authenticator app (RFC 6238: six digits, 30 s, SHA-1), and accounts that have one. */
 import { createHmac } from "node:crypto";
+import { expect, type Locator, type Page } from "@playwright/test";
+import { authText } from "../../src/text/auth";
+import { factorText } from "../../src/text/secondFactor";
 import type { SignIn } from "./accounts";
 import { type System, system } from "./system";
 import type { User } from "./user";
@@ -42,6 +45,32 @@ export class AuthenticatorApp {
     const value = hash.readUInt32BE((hash.at(-1) ?? 0) & 15) & 0x7fffffff;
     return String(value % 1_000_000).padStart(6, "0");
   }
+}
+
+/** Sets up an authenticator app in the open settings. Returns it, and the recovery codes. */
+export async function setUpApp(
+  page: Page,
+  user: User,
+): Promise<{ readonly app: AuthenticatorApp; readonly codes: readonly string[] }> {
+  await page.getByRole("region", { name: factorText.title }).getByRole("button", { name: factorText.setUp }).click();
+  const dialog = page.getByRole("dialog", { name: factorText.setUpTitle });
+  await dialog.getByLabel(authText.password, { exact: true }).fill(user.password);
+  await page.keyboard.press("Enter");
+  const app = new AuthenticatorApp(await dialog.getByText(/^(?:[A-Z2-7]{4} ?){8}$/u).innerText());
+  await dialog.getByLabel(factorText.code, { exact: true }).fill(await app.next());
+  await page.keyboard.press("Enter");
+  const kept = page.getByRole("dialog", { name: factorText.yours });
+  await expect(kept.getByRole("listitem")).toHaveCount(10);
+  const codes = await kept.getByRole("listitem").allInnerTexts();
+  await kept.getByRole("button", { name: factorText.kept }).click();
+  return { app, codes };
+}
+
+/** Enters a code of the app where it is asked for. */
+export async function enterCode(at: Page | Locator, app: AuthenticatorApp): Promise<void> {
+  const code = at.getByLabel(factorText.code, { exact: true });
+  await code.fill(await app.next());
+  await code.press("Enter");
 }
 
 /** Gives an account, whose address is verified, an authenticator app. `as` is the sign-in that follows. */

@@ -1,6 +1,7 @@
 import type { Locator, Page } from "@playwright/test";
 import { messageText } from "../../src/text/messages";
 import { adminText } from "../../src/text/admin";
+import { factorText } from "../../src/text/secondFactor";
 import { colorRules, expectNoSidewaysScroll, findings, paint } from "../support/accessible";
 import { en, expect, test } from "./test";
 
@@ -78,6 +79,22 @@ async function openConversations(page: Page): Promise<void> {
   await expect(page.getByRole("listitem").getByRole("button").first()).toBeVisible();
 }
 
+/** Gives the password of an account with a second factor. */
+async function signInWithPassword(page: Page): Promise<void> {
+  await page.getByLabel(en.auth.email, { exact: true }).fill("ada@example.org");
+  await page.getByLabel(en.auth.password, { exact: true }).fill("right");
+  await button(en.auth.signIn)(page).click();
+  await expect(page.getByLabel(factorText.code, { exact: true })).toBeVisible();
+}
+
+/** Opens the QR code for an authenticator app. */
+async function startFactor(page: Page): Promise<void> {
+  await button(factorText.setUp)(page).click();
+  await dialog(page).getByLabel(en.auth.password, { exact: true }).fill("right");
+  await dialog(page).getByRole("button", { name: factorText.goOn }).click();
+  await expect(dialog(page).getByRole("img", { name: factorText.qr })).toBeVisible();
+}
+
 const admin = { admin: 1 };
 
 /** Every screen, with something in it. */
@@ -99,6 +116,26 @@ const screens: readonly Screen[] = [
       await expect(page.getByText(en.auth.errors.nameMissing)).toBeVisible();
     },
     main: true,
+  },
+  {
+    place: "/signin",
+    options: { as: "signed-out", factor: "on" },
+    shows: button(en.auth.signIn),
+    prepare: async (page) => {
+      await signInWithPassword(page);
+      await button(en.auth.signIn)(page).click();
+      await expect(page.getByText(factorText.codeForm)).toBeVisible();
+    },
+  },
+  {
+    place: "/signin",
+    options: { as: "signed-out", factor: "on" },
+    shows: button(en.auth.signIn),
+    prepare: async (page) => {
+      await signInWithPassword(page);
+      await button(factorText.lost)(page).click();
+      await expect(page.getByLabel(factorText.recoveryCode)).toBeVisible();
+    },
   },
   { place: "/reset", options: { as: "signed-out" }, shows: button(en.auth.resetSend) },
   { place: link("resetPassword", "x"), options: { as: "signed-out" }, shows: button(en.auth.resetSave) },
@@ -188,6 +225,36 @@ const screens: readonly Screen[] = [
       await expect(page.getByText(en.auth.errors.passwordMissing).first()).toBeVisible();
     },
   },
+  {
+    place: "/settings",
+    shows: button(factorText.setUp),
+    prepare: async (page) => {
+      await startFactor(page);
+      await dialog(page).getByRole("button", { name: factorText.turnOn }).click();
+      await expect(page.getByText(factorText.codeForm)).toBeVisible();
+    },
+  },
+  {
+    place: "/settings",
+    shows: button(factorText.setUp),
+    prepare: async (page) => {
+      await startFactor(page);
+      await dialog(page).getByLabel(factorText.code, { exact: true }).fill("123456");
+      await dialog(page).getByRole("button", { name: factorText.turnOn }).click();
+      await expect(dialog(page).getByRole("listitem")).toHaveCount(10);
+    },
+  },
+  {
+    place: "/settings",
+    options: { factor: "on", codes: 0 },
+    shows: button(factorText.turnOff),
+    prepare: async (page) => {
+      await button(factorText.turnOff)(page).click();
+      await dialog(page).getByLabel(en.auth.password, { exact: true }).fill("right");
+      await dialog(page).getByRole("button", { name: factorText.turnOff }).click();
+      await expect(dialog(page).getByLabel(factorText.code, { exact: true })).toBeVisible();
+    },
+  },
   { place: "/settings", options: { unverified: 1, mailbox: 1, age: 1000 }, shows: sentence(en.mail.wait) },
   {
     place: "/settings",
@@ -201,6 +268,7 @@ const screens: readonly Screen[] = [
   { place: "/no/where", shows: sentence(en.common.missing) },
 
   { place: "/admin", shows: sentence(adminText.only) },
+  { place: "/admin", options: { ...admin, panel: "factor" }, shows: sentence(factorText.admin) },
   { place: "/admin", options: admin, shows: firstRow },
   { place: "/admin", options: admin, shows: firstRow, prepare: openMenu },
   {

@@ -62,7 +62,6 @@ const english = {
   ask: "If you have no recovery code either, ask the operator of this chat.",
 
   admin: "The panel is open only to admins with two-step verification.",
-  adminMore: "If you have set it up on another device, sign out here and sign in again.",
   adminDo: "Set it up in the settings",
 
   /** The sentence for each problem code; see text.problems for the others. */
