@@ -59,10 +59,10 @@ export async function setUpApp(
   const app = new AuthenticatorApp(await dialog.getByText(/^(?:[A-Z2-7]{4} ?){8}$/u).innerText());
   await dialog.getByLabel(factorText.code, { exact: true }).fill(await app.next());
   await page.keyboard.press("Enter");
-  const kept = page.getByRole("dialog", { name: factorText.yours });
-  await expect(kept.getByRole("listitem")).toHaveCount(10);
-  const codes = await kept.getByRole("listitem").allInnerTexts();
-  await kept.getByRole("button", { name: factorText.kept }).click();
+  const shown = page.getByRole("dialog", { name: factorText.yours });
+  await expect(shown.getByRole("listitem")).toHaveCount(10);
+  const codes = await shown.getByRole("listitem").allInnerTexts();
+  await shown.getByRole("button", { name: factorText.saved }).click();
   return { app, codes };
 }
 

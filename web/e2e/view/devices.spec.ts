@@ -10,7 +10,7 @@ test("the list of devices says where each is used, and signs one or all others o
   await expect(rows).toHaveCount(3);
   const [phone, here, old] = [rows.nth(0), rows.nth(1), rows.nth(2)];
   await expect(phone).toContainText(words.deviceName("Safari", "iPhone"));
-  await expect(phone).toContainText("Zurich, CH");
+  await expect(phone).toContainText("Zurich, CH · Signed in");
   await expect(here).toContainText(words.deviceHere);
   await expect(here.getByRole("button")).toHaveCount(0);
   await expect(old).toContainText(words.deviceName("", ""));

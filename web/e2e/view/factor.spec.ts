@@ -33,10 +33,11 @@ test("an authenticator app is set up by keyboard, with a QR code and a key, and 
   const codes = page.getByRole("dialog", { name: words.yours });
   await expect(codes.getByRole("listitem")).toHaveCount(10);
   expect(await findings(page)).toEqual([]);
+  await expect(codes.getByRole("button", { name: words.copy })).toBeFocused();
   const download = page.waitForEvent("download");
   await codes.getByRole("button", { name: words.download }).press("Enter");
   expect((await download).suggestedFilename()).toBe("phoenix-chat-recovery-codes.txt");
-  await codes.getByRole("button", { name: words.kept }).press("Enter");
+  await codes.getByRole("button", { name: words.saved }).press("Enter");
   await expect(section.getByText(words.codesLeft(10))).toBeVisible();
   await expect(section.getByRole("heading")).toBeFocused();
 });
@@ -76,7 +77,7 @@ test("new recovery codes and turning it off need the password and a code", async
   };
   await section.getByRole("button", { name: words.codes }).press("Enter");
   await prove();
-  await page.getByRole("dialog", { name: words.yours }).getByRole("button", { name: words.kept }).click();
+  await page.getByRole("dialog", { name: words.yours }).getByRole("button", { name: words.saved }).click();
   await expect(section.getByText(words.codesLeft(10))).toBeVisible();
 
   await section.getByRole("button", { name: words.turnOff }).press("Enter");

@@ -5,7 +5,7 @@ const plural = plurals("en");
 
 const english = {
   title: "Two-step verification",
-  offMore: "Nobody can sign in with your password alone: each sign-in also needs a code from an authenticator app.",
+  offMore: "With it, your password alone is not enough: each sign-in also needs a code from an authenticator app.",
   onMore: "Each sign-in needs your password and a code from your authenticator app.",
   unverified: "Confirm your email address first.",
   codesLeft: (n: number) => plural(n, { one: `${n} recovery code is left.`, other: `${n} recovery codes are left.` }),
@@ -42,23 +42,23 @@ const english = {
   copy: "Copy",
   download: "Download",
   file: (codes: string, date: string) => `Phoenix Chat: recovery codes, made on ${date}\n\n${codes}\n`,
-  kept: "I have kept them",
+  saved: "I have saved them",
 
   nextTitle: "One more code",
   nextLong:
     "It is done. To stay signed in here, enter the next code that the app shows. Otherwise, you have to sign in within an hour.",
 
   stepTitle: "Enter the code",
-  lost: "You do not have the app?",
+  lost: "Use a recovery code instead",
   recoverTitle: "Use a recovery code",
   recoverLong:
     "This turns two-step verification off and signs you out everywhere. You can then sign in with your password, and set it up again.",
   recoveryCode: "Recovery code",
-  recoveryHint: "One of the ten codes that you kept when you set it up.",
+  recoveryHint: "One of the ten codes that you saved when you set it up.",
   recoveryMissing: "Enter one of your recovery codes.",
   recoverDo: "Use it and sign in",
   recovered: "Two-step verification is off. Set it up again in the settings.",
-  backToCode: "Use the app",
+  backToCode: "Use the app instead",
   ask: "If you have no recovery code either, ask the operator of this chat.",
 
   admin: "The panel is open only to admins with two-step verification.",
