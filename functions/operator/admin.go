@@ -95,7 +95,7 @@ func SetAdmin(ctx context.Context, d Deps, o AdminOrder) (string, error) {
 		note += "\nThe account is disabled. Enable it before it is used."
 	}
 	if !o.Revoke {
-		note += d.Panel.next(u, account.SecondFactor)
+		note += d.Panel.next(account.SecondFactor)
 	}
 	return answer + note, nil
 }
@@ -107,18 +107,18 @@ func resetFactor(ctx context.Context, d Deps, o AdminOrder, u store.User, accoun
 	if err != nil {
 		return "", err
 	}
-	answer := u.DisplayName + " had no second factor, and is signed out everywhere."
+	answer := "This account had no second factor. " + u.DisplayName + " is signed out everywhere."
 	if account.SecondFactor || u.SecondFactor {
-		answer = u.DisplayName + " has no second factor anymore, and is signed out everywhere."
+		answer = "The second factor was removed. " + u.DisplayName + " is signed out everywhere."
 	}
 	if u.Admin && d.Panel.Factor {
-		answer += d.Panel.next(u, false)
+		answer += d.Panel.next(false)
 	}
 	return answer, nil
 }
 
 // next returns the lines that say how an admin gets to the panel.
-func (p Panel) next(u store.User, hasFactor bool) string {
+func (p Panel) next(hasFactor bool) string {
 	signIn, panel := "Sign in at "+p.URL, p.URL+"/admin"
 	if p.URL == "" {
 		signIn = "Sign in at the address that this prints: terraform -chdir=infra/terraform output -raw hosted_url"
@@ -128,13 +128,13 @@ func (p Panel) next(u store.User, hasFactor bool) string {
 	case !p.Factor:
 		return "\nThe panel is at " + panel
 	case hasFactor:
-		return "\n" + u.DisplayName + " already has a second factor. The panel is at " + panel
+		return "\nThis account has a second factor already. The panel is at " + panel
 	}
 	codes := ""
 	if p.Codes != "" {
 		codes = "\n     Without an app: the codes are also printed in " + p.Codes + "."
 	}
-	return "\nThe panel opens once " + u.DisplayName + " has a second factor:" +
+	return "\nThe panel opens once this account has a second factor:" +
 		"\n  1. " + signIn +
 		"\n  2. Open the settings, then \"Two-step verification\", and set it up with an authenticator app." + codes +
 		"\n  3. Keep the recovery codes that are shown then. One of them is enough to replace a lost app." +

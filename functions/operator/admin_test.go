@@ -248,12 +248,12 @@ func TestResetSecondFactor(t *testing.T) {
 	}
 	before := time.Now()
 	answer := s.order(t, operator.AdminOrder{Email: email, ResetFactor: true})
-	if answer != "boss has no second factor anymore, and is signed out everywhere." {
+	if answer != "The second factor was removed. boss is signed out everywhere." {
 		t.Errorf("answer %q", answer)
 	}
 	// A second order finishes what the first may have left undone, and says that there was no factor.
 	again := s.order(t, operator.AdminOrder{Email: email, ResetFactor: true})
-	if again != "boss had no second factor, and is signed out everywhere." {
+	if again != "This account had no second factor. boss is signed out everywhere." {
 		t.Errorf("without a factor: answer %q", again)
 	}
 	if c := s.claims(t, email, password); c["admin"] != true {
@@ -280,7 +280,7 @@ func TestTheWayToThePanel(t *testing.T) {
 	const email, password = "boss@example.org", "warm embers at night"
 	s.deps.Panel = operator.Panel{URL: "http://127.0.0.1:8080", Factor: true, Codes: "the terminal of infra/local"}
 	steps := `
-The panel opens once boss has a second factor:
+The panel opens once this account has a second factor:
   1. Sign in at http://127.0.0.1:8080
   2. Open the settings, then "Two-step verification", and set it up with an authenticator app.
      Without an app: the codes are also printed in the terminal of infra/local.
@@ -297,13 +297,13 @@ If the app and the recovery codes are lost, run createsuperuser with -reset-seco
 	expect(operator.AdminOrder{Create: true, Password: password},
 		"boss is an admin now.\nA new account was created."+steps)
 	expect(operator.AdminOrder{Revoke: true}, "boss is no longer an admin.")
-	expect(operator.AdminOrder{ResetFactor: true}, "boss had no second factor, and is signed out everywhere.")
+	expect(operator.AdminOrder{ResetFactor: true}, "This account had no second factor. boss is signed out everywhere.")
 	expect(operator.AdminOrder{}, "boss is an admin now."+steps)
 	authstubtest.Enroll(t, s.authHost, email, password, time.Now())
 	expect(operator.AdminOrder{},
-		"boss is an admin now.\nboss already has a second factor. The panel is at http://127.0.0.1:8080/admin")
+		"boss is an admin now.\nThis account has a second factor already. The panel is at http://127.0.0.1:8080/admin")
 	expect(operator.AdminOrder{ResetFactor: true},
-		"boss has no second factor anymore, and is signed out everywhere."+steps)
+		"The second factor was removed. boss is signed out everywhere."+steps)
 
 	s.deps.Panel = operator.Panel{Factor: true} // on Google Cloud
 	answer := s.order(t, operator.AdminOrder{Email: email})
