@@ -27,8 +27,11 @@ var callers = []struct {
 	code   string
 }{
 	{"anonymous", 401, "unauthenticated"},
-	{"user", 403, "forbidden"},       // bob, whom most rows are about
-	{"other user", 403, "forbidden"}, // ada
+	{"user", 403, "forbidden"},            // bob, whom most rows are about
+	{"other user", 403, "forbidden"},      // ada
+	{"unverified user", 403, "forbidden"}, // nobody has confirmed the address
+	{"limited user", 403, "forbidden"},    // may not write to new people
+	{"former device", 401, "signed_out"},
 	{"disabled user", 403, "account_disabled"},
 	{"disabled admin", 403, "account_disabled"},
 	{"deleted user", 403, "account_deleted"},
@@ -70,6 +73,11 @@ func newCast(t *testing.T) *cast {
 	c.tokens["admin"] = s.token("root1", asAdmin, withFactor)
 	c.tokens["admin without a second factor"] = s.token("bare", asAdmin)
 	c.tokens["admin who gave no code"] = s.token("alone", asAdmin)
+	c.tokens["unverified user"] = s.token(s.account("unproved"), func(m jwt.MapClaims) { m["email_verified"] = false })
+	s.call("GET", "/me", c.tokens["unverified user"], nil).must(200, nil) // so that the record says it
+	must(s.store.LimitContacts(ctx, s.account("limited"), micros(s.clock.Now())+3600e6))
+	c.tokens["limited user"] = s.token("limited")
+	c.tokens["former device"] = s.formerDevice("moved")
 	s.user("dis")
 	must(s.store.SetDisabled(ctx, "dis", true))
 	c.tokens["disabled user"] = s.token("dis")
@@ -95,7 +103,18 @@ func newCast(t *testing.T) *cast {
 	s.save("bob", "ada", "hello")
 	must(s.store.AddReport(ctx, storedReport))
 	must(nil, s.store.PutDeadLetters(ctx, []store.DeadLetter{store.NewDeadLetter("1", 1, "no JSON", []byte("x"))}))
+	s.realtime.gates = nil
 	return c
+}
+
+// formerDevice creates a user, and returns the token of a device on which they were signed out from another one.
+func (s *system) formerDevice(name string) (token string) {
+	s.t.Helper()
+	token = s.knownToken(name)
+	s.clock.advance(time.Second)
+	other := s.token(name)
+	s.call("DELETE", "/me/devices/"+s.devices(other)[1].ID, other, nil).must(204, nil)
+	return token
 }
 
 // bobsPicture is the picture of a user of the table.
@@ -176,7 +195,8 @@ var rows = []struct {
 
 // everyUser lists the callers who have the access of an ordinary user.
 var everyUser = []string{"user", "other user", "former admin with an old token", "user with a forged claim",
-	"admin without the claim", "admin without a second factor", "admin who gave no code"}
+	"admin without the claim", "admin without a second factor", "admin who gave no code", "unverified user",
+	"limited user"}
 
 // Every endpoint that needs a token is called by every kind of caller.
 func TestAccess(t *testing.T) {
