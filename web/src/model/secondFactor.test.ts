@@ -36,11 +36,11 @@ test("an app is added after the password, and this device goes on with the new s
   const started = await startFactor(parts, late, PASSWORD);
   if (!started.ok) throw new Error(started.problem.code);
   await house.pass(5_000);
-  const wrong = await finishFactor(parts, late, started.value, "999 999");
+  const wrong = await finishFactor(parts, late, started.value, "999999");
   expect(wrong).toMatchObject({ ok: false, problem: { code: "code_wrong" } });
   const before = calls.length;
   const renewed = house.server.renewed.length;
-  expect(await finishFactor(parts, late, started.value, "111 111")).toEqual({ ok: true, value: undefined });
+  expect(await finishFactor(parts, late, started.value, "111111")).toEqual({ ok: true, value: undefined });
   await house.pass(5_000);
   // Joined to this device first, then the former one is ended, and the socket has the new token.
   expect(calls.slice(before)).toEqual(["POST me/sign-in", "POST me/sign-out"]);

@@ -49,7 +49,7 @@ export function finishFactor(
   factor: NewFactor,
   code: string,
 ): Promise<Outcome> {
-  return late.renew(async () => (await identity.factors()).finish(factor, plain(code)));
+  return late.renew(async () => (await identity.factors()).finish(factor, code));
 }
 
 /** Replaces the recovery codes. Needs a sign-in with the app within the last minutes. */
