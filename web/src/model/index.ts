@@ -13,7 +13,6 @@ export type {
   App,
   Attention,
   Incoming,
-  NewAccount,
   NoticeOptions,
   NotificationPermissionState,
   Session,

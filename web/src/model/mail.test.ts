@@ -18,6 +18,7 @@ import {
 } from "./mail";
 import { json } from "./testing/archive";
 import { Household, type Tab } from "./testing/household";
+import { signUp } from "./signUp";
 
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
@@ -61,7 +62,7 @@ describe("the email that verifies the address", () => {
       house.server.archive.before = (_uid, _request, path) => (path === "/api/signup" ? json(201, {}) : null);
       const tab = await house.tab();
       const form = { email: addressOf(ALICE), password: "correct horse", username: "alice", displayName: "Alice" };
-      expect(await tab.app.signUp(form)).toEqual({ ok: true, value: undefined });
+      expect(await signUp(tab.app, form)).toEqual({ ok: true, value: undefined });
       await house.pass(100);
       expect(tab.chat().uid).toBe(ALICE);
       expect(house.mails).toEqual(mailDown ? [] : [`verify ${addressOf(ALICE)}`]);

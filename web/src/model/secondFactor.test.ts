@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { json } from "./testing/archive";
 import { Household, type Tab } from "./testing/household";
+import { changePassword } from "./others";
 import {
   appUri,
   finishFactor,
@@ -53,8 +54,10 @@ test("a change of the password stays signed in here only with another code", asy
   const { house, tab } = await alice();
   house.appCodes = new Set(["111111", "222222"]);
   const chat = tab.chat();
-  expect(await chat.changePassword("better password", PASSWORD)).toMatchObject({ problem: { code: "code_needed" } });
-  const changed = chat.changePassword("better password", PASSWORD, "111111");
+  expect(await changePassword(chat.late, "better password", PASSWORD)).toMatchObject({
+    problem: { code: "code_needed" },
+  });
+  const changed = changePassword(chat.late, "better password", PASSWORD, "111111");
   await house.pass(5_000);
   expect(await changed).toEqual({ ok: true, value: false });
   expect(house.signIns).toBe(1);

@@ -4,12 +4,10 @@ import { Fields } from "../protocol/fields";
 import type { AccountParts } from "./interface/app";
 import type { LateParts } from "./interface/late";
 import type { Outcome } from "./interface/outcome";
+import { revoked } from "./others";
 import { outcome } from "./outcome";
 
 export type { FactorCalls, NewFactor } from "../net/identity";
-
-/** From the sign-out of all devices until a new sign-in is not one of the revoked ones. */
-const REVOKED_MS = 2_000;
 
 export interface SecondFactor {
   /** Sign-ins need a code of the app. */
@@ -76,7 +74,7 @@ export function recover(parts: AccountParts, email: string, password: string, co
   return outcome(async () => {
     const body = { email: email.trim(), password: password.normalize("NFC"), code: code.trim() };
     await parts.http().text({ method: "POST", path: "signup/recover", body, open: true });
-    await new Promise<void>((resolve) => void parts.platform.clock.after(REVOKED_MS, resolve));
+    await revoked(parts.platform);
     return (await parts.signIn(email, password)).ok;
   });
 }

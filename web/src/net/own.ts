@@ -1,4 +1,4 @@
-/** `/me` and `/signup`: the signed-in user's own data. */
+/** `/me`: the signed-in user's own data. */
 import { Fields } from "../protocol/fields";
 import type { HttpApi } from "./http";
 
@@ -34,16 +34,6 @@ export class OwnApi {
     this.http = http;
   }
 
-  async signUp(form: { email: string; password: string; username: string; displayName: string }): Promise<void> {
-    const body = {
-      email: form.email.trim(),
-      password: form.password,
-      username: form.username.trim(),
-      display_name: form.displayName.trim(),
-    };
-    await this.http.text({ method: "POST", path: "signup", body, open: true });
-  }
-
   profile(): Promise<OwnProfile> {
     return this.http.read({ method: "GET", path: "me" }, readOwn);
   }
@@ -76,16 +66,6 @@ export class OwnApi {
   /** Joins the present sign-in to the device of the one that `token` belongs to. The first call with the new sign-in. */
   async renewSignIn(token: string): Promise<void> {
     await this.http.text({ method: "POST", path: "me/sign-in", body: { replaces: token } });
-  }
-
-  /** Signs the user out everywhere else. Needs a sign-in within the last minutes, and another one afterwards. */
-  async signOutElsewhere(): Promise<void> {
-    await this.http.text({ method: "DELETE", path: "me/devices" });
-  }
-
-  /** Changes the password. Needs a sign-in within the last minutes, and another one with the new password afterwards. */
-  async changePassword(password: string): Promise<void> {
-    await this.http.text({ method: "POST", path: "me/password", body: { password } });
   }
 
   /** Deletes the account. Needs a sign-in within the last minutes. */

@@ -52,8 +52,6 @@ export interface ChatHandlers {
   /** See {@link LateParts}. `renewed` is called when tokens of the new sign-in are available. */
   confirm(password: string, code: string | undefined, renewed: () => void): Promise<void>;
   renew(replace: () => Promise<string | null>, renewed: () => void): Promise<void>;
-  /** See {@link Chat}. `renewed` as for `confirm`. With `chosen`, this is changePassword. */
-  signOutElsewhere(password: string, code: string | undefined, renewed: () => void, chosen?: string): Promise<boolean>;
   leave(password: string, code?: string): Promise<void>;
 }
 
@@ -305,14 +303,6 @@ export class ChatModel implements Chat {
       if (waiting.some((row) => row.status === "waiting")) return failed("unsent");
     }
     return await outcome(() => this.handlers.signOut());
-  }
-
-  signOutElsewhere(password: string, code?: string, chosen?: string): Promise<Outcome<boolean>> {
-    return outcome(() => this.handlers.signOutElsewhere(password, code, () => this.leader.renewToken(), chosen));
-  }
-
-  changePassword(chosen: string, password: string, code?: string): Promise<Outcome<boolean>> {
-    return this.signOutElsewhere(password, code, chosen);
   }
 
   leave(password: string, code?: string): Promise<Outcome> {

@@ -26,21 +26,8 @@ export type Session =
   | { readonly state: "signed-out"; readonly reason: SignedOutReason }
   | { readonly state: "signed-in"; readonly chat: Chat };
 
-/** The form for a new account. */
-export interface NewAccount {
-  readonly email: string;
-  readonly password: string;
-  readonly username: string;
-  readonly displayName: string;
-}
-
-/** Signing up and signing in. */
+/** Signing in. See model/signUp.ts for signing up. */
 export interface Accounts {
-  /**
-   * Creates the account, signs in, and has an email sent that verifies the address. On success, `session` is `signed-in`,
-   * also if that email cannot be sent. Problems carry `fields`.
-   */
-  signUp(form: NewAccount): Promise<Outcome>;
   /**
    * On success, `session` is `signed-in`. The problem "code_needed" asks for the `code` that an authenticator app shows.
    */
@@ -59,7 +46,10 @@ export interface Accounts {
   readonly late: AccountParts;
 }
 
-/** The parts that emails with links and second factors are built on. Their code is loaded when a screen needs it. */
+/**
+ * The parts that signing up, emails with links and second factors are built on. Their code is loaded when a screen needs
+ * it.
+ */
 export interface AccountParts {
   readonly platform: Pick<Platform, "clock" | "http" | "notes" | "random" | "report"> & {
     readonly page: Pick<Platform["page"], "origin">;

@@ -97,18 +97,6 @@ export interface Chat {
    */
   signOut(options?: { evenIfUnsent?: boolean }): Promise<Outcome>;
   /**
-   * Signs out every other device, which deletes its data. `password` and `code` are as in {@link leave}. Resolves to
-   * false if this device stays signed in for an hour at most, because going on needs another code: `late.confirm` with
-   * the next one keeps it signed in.
-   */
-  signOutElsewhere(password: string, code?: string): Promise<Outcome<boolean>>;
-  /**
-   * Changes the password, and signs out every other device, which keeps its data. `password` is the present one. Problems
-   * with the new one: "password_common", "password_own_name", or "invalid_fields" with `fields`. Resolves as
-   * {@link signOutElsewhere} does.
-   */
-  changePassword(chosen: string, password: string, code?: string): Promise<Outcome<boolean>>;
-  /**
    * Deletes the account and its data, then signs out here. `password` confirms the user's identity, with the `code` that
    * the authenticator app shows if the account has one. Problems: "wrong_password", "code_needed", "code_wrong".
    */

@@ -11,7 +11,7 @@ import { ApiProblem } from "../../net/problem";
 import { loadCode } from "../../platform/code";
 import type { Channel, Platform } from "../../platform/platform";
 import type { OpenChat, openChat } from "../chat/open";
-import type { AccountParts, Accounts, App, Attention, NewAccount, Session, SignedOutReason } from "../interface/app";
+import type { AccountParts, Accounts, App, Attention, Session, SignedOutReason } from "../interface/app";
 import type { Outcome } from "../interface/outcome";
 import { type Readable, Value } from "../observable";
 import { outcome, problemOf } from "../outcome";
@@ -27,10 +27,6 @@ export type ChatLoader = () => Promise<{ readonly openChat: typeof openChat }>;
 const SIGN_OUT_MS = 3_000;
 /** From a new sign-in until the one that it replaces is ended. */
 const END_REPLACED_MS = 2_000;
-/** From the sign-out of all devices until a new sign-in is not one of the revoked ones. */
-const REVOKED_MS = 2_000;
-/** The longest wait for the next attempt to sign in then. */
-const AGAIN_MS = 60_000;
 
 interface Running {
   readonly account: Account;
@@ -104,20 +100,6 @@ export class AppModel implements App, Accounts, AccountParts {
   }
 
   // --- accounts ---
-
-  signUp(form: NewAccount): Promise<Outcome> {
-    return outcome(async () => {
-      this.preload();
-      const password = normal(form.password);
-      await new OwnApi(this.http()).signUp({ ...form, password });
-      await this.signedIn(await this.identity.signIn(form.email, password));
-      // The account exists without it. The user can have it sent again.
-      this.identity
-        .mail()
-        .then((mail) => mail.sendVerification())
-        .catch((err: unknown) => this.platform.report("the address could not be verified", err));
-    });
-  }
 
   signIn(email: string, password: string, code?: string): Promise<Outcome> {
     return outcome(async () => {
@@ -201,8 +183,6 @@ export class AppModel implements App, Accounts, AccountParts {
         signOut: () => this.signOutHere(account),
         confirm: (password, code, renewed) => this.confirm(account, password, code, renewed),
         renew: (replace, renewed) => this.renew(account, replace, renewed),
-        signOutElsewhere: (password, code, renewed, chosen) =>
-          this.signOutElsewhere(account, password, code, renewed, chosen),
         leave: (password, code) => this.leave(account, password, code),
       },
     );
@@ -291,36 +271,6 @@ export class AppModel implements App, Accounts, AccountParts {
     await this.identity.reauthenticate(normal(password), code);
     await new OwnApi(this.http()).leave();
     await this.signOut(account, "left");
-  }
-
-  /**
-   * Signs out every other device or, with `chosen`, changes the password, which ends all other sign-ins. Either revokes
-   * all sign-ins, so this device signs in again. Resolves to false if that needs another code.
-   */
-  private async signOutElsewhere(
-    account: Account,
-    password: string,
-    code: string | undefined,
-    renewed: () => void,
-    chosen?: string,
-  ): Promise<boolean> {
-    await this.confirm(account, password, code, renewed);
-    const own = new OwnApi(this.http());
-    await (chosen === undefined ? own.signOutElsewhere() : own.changePassword(normal(chosen)));
-    // Sign-ins are revoked up to a whole second. What was asked for is done, so later failures are not reported to the
-    // user: the token of this sign-in is valid for up to an hour, and then the user has to sign in.
-    for (let wait = REVOKED_MS; ; wait *= 2) {
-      await new Promise<void>((resolve) => void this.platform.clock.after(wait, resolve));
-      try {
-        await this.confirm(account, chosen ?? password, undefined, renewed);
-        return true;
-      } catch (err) {
-        if (err instanceof ApiProblem && err.retryable && wait < AGAIN_MS) continue;
-        if (err instanceof ApiProblem && err.code === "code_needed") return false;
-        this.platform.report("this device could not sign in again", err);
-        return true;
-      }
-    }
   }
 
   /**

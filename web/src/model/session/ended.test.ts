@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FakeBrowser } from "../../platform/testing/fake";
+import { changePassword } from "../others";
 import { databaseName } from "../store/store";
 import { json } from "../testing/archive";
 import { Household } from "../testing/household";
@@ -56,13 +57,13 @@ describe("another password", () => {
       if (method === "POST" && !path.endsWith("/sign-out")) calls.push(path.replace("/api/me/", ""));
       return null;
     };
-    expect(await alice.chat().changePassword(typed, "wrong")).toMatchObject({
+    expect(await changePassword(alice.chat().late, typed, "wrong")).toMatchObject({
       ok: false,
       problem: { code: "wrong_password" },
     });
     expect(calls).toEqual([]);
     house.passwords.length = 0;
-    const changed = alice.chat().changePassword(typed, "correct horse");
+    const changed = changePassword(alice.chat().late, typed, "correct horse");
     await house.pass(5_000);
     expect(await changed).toEqual({ ok: true, value: true });
     expect(house.passwords).toEqual(["correct horse", normal]);
@@ -76,7 +77,7 @@ describe("another password", () => {
     const alice = await house.user(ALICE);
     house.server.archive.before = (_uid, _request, path) =>
       path === "/api/me/password" ? json(422, { code: "password_common", fields: { password: "x" } }) : null;
-    expect(await alice.chat().changePassword("sunshine1", "correct horse")).toMatchObject({
+    expect(await changePassword(alice.chat().late, "sunshine1", "correct horse")).toMatchObject({
       ok: false,
       problem: { code: "password_common" },
     });
@@ -90,7 +91,7 @@ describe("another password", () => {
       if (path === "/api/me/password") house.identityDown = true;
       return null;
     };
-    const changed = alice.chat().changePassword(normal, "correct horse");
+    const changed = changePassword(alice.chat().late, normal, "correct horse");
     await house.pass(5_000);
     house.identityDown = false;
     await house.pass(10_000);

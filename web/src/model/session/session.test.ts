@@ -8,6 +8,7 @@ import { databaseName } from "../store/store";
 import { FakeBrowser } from "../../platform/testing/fake";
 import { json } from "../testing/archive";
 import { Household, type Tab } from "../testing/household";
+import { signUp } from "../signUp";
 
 const ALICE = "aliceUid0001";
 const BOB = "bobUid000002";
@@ -402,7 +403,7 @@ test("a password is used in one form, however the keyboard has typed it", async 
   const tab = await house.tab();
   const email = `${ALICE}@example.org`;
   await tab.app.signIn(email, typed);
-  await tab.app.signUp({ email, username: "alice", displayName: "Alice", password: typed });
+  await signUp(tab.app, { email, username: "alice", displayName: "Alice", password: typed });
   const alice = await house.user(ALICE);
   house.passwords.length = 0;
   await tab.app.signIn(email, typed);

@@ -82,12 +82,6 @@ export function accounts(session: Value<Session>, chat: Chat): App["accounts"] {
     async passwordChangedAt() {
       return ok(params.has("changed") ? Date.now() - 60_000 : null);
     },
-    async signUp(f) {
-      await wait(400);
-      if (f.username === "taken") return refused("username_taken", "x", { username: "x" });
-      session.set({ state: "signed-in", chat });
-      return ok(undefined);
-    },
     async signIn(_e, p, code) {
       if (p === "wrong") {
         await wait(400);
@@ -121,6 +115,10 @@ export function accounts(session: Value<Session>, chat: Chat): App["accounts"] {
       http: () => ({
         async text({ path, body }) {
           if (path === "signup/recover") await recover(body);
+          if (path !== "signup") return "";
+          await wait(400);
+          if ((body as { readonly username: string }).username === "taken")
+            throw new ApiProblem(409, "username_taken", "", { fields: { username: "" } });
           return "";
         },
       }),

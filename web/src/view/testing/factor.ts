@@ -7,6 +7,8 @@ import { number, ok, params, refused, wait } from "./options";
 const CODE = "123456";
 const RECOVERY_CODE = "AAAA-BBBB-CCCC-DDDD-EEEE-FFFF";
 
+let right = "right";
+
 export const factor = {
   on: params.get("factor") === "on",
   codes: params.get("factor") === "on" ? number("codes", 7) : 0,
@@ -15,10 +17,16 @@ export const factor = {
 /** Checks what a user proves with that the account is theirs. */
 export async function proof(password: string, code?: string): Promise<Outcome> {
   await wait(number("latency", 400));
-  if (password !== "right") return refused("wrong_password", "Wrong.", { password: "Wrong." });
+  if (password !== right) return refused("wrong_password", "Wrong.", { password: "Wrong." });
   if (!factor.on) return ok(undefined);
   if (code === undefined) return refused("code_needed", "");
   return code === CODE ? ok(undefined) : refused("code_wrong", "");
+}
+
+/** Changes the password, which is "right" at first. */
+export function changePassword(chosen: string): void {
+  if (chosen.includes("common")) throw new ApiProblem(422, "password_common", "", { fields: { password: "" } });
+  right = chosen;
 }
 
 /** Makes other recovery codes. */
@@ -35,7 +43,7 @@ export function removeFactor(): void {
 export async function recover(body: unknown): Promise<void> {
   await wait(number("latency", 200));
   const { password, code } = body as { readonly password: string; readonly code: string };
-  if (password !== "right") throw new ApiProblem(403, "wrong_password", "");
+  if (password !== right) throw new ApiProblem(403, "wrong_password", "");
   if (code !== RECOVERY_CODE) throw new ApiProblem(422, "recovery_code_wrong", "");
   removeFactor();
 }

@@ -10,9 +10,9 @@ import { Value, derived } from "../../model/observable";
 import { accounts } from "./accounts";
 import { adminCalls } from "./admin";
 import { conversation } from "./conversation";
-import { factor, proof } from "./factor";
+import { proof } from "./factor";
 import { historyOf, indexOf } from "./histories";
-import { lateParts, signOutElsewhere } from "./late";
+import { lateParts } from "./late";
 import { held, number, ok, params, refused, wait } from "./options";
 import { message, people } from "./people";
 import { blocked, choices, connection, list, me, opened, receive, refresh, store } from "./state";
@@ -86,18 +86,6 @@ const chat: Chat = {
     if (number("unsent", 0) > 0 && !o?.evenIfUnsent) return refused("unsent", "Something has not been sent.");
     session.set({ state: "signed-out", reason: "none" });
     return ok(undefined);
-  },
-  async signOutElsewhere(...given) {
-    const proved = await proof(...given);
-    if (!proved.ok) return proved;
-    signOutElsewhere();
-    return ok(!factor.on);
-  },
-  async changePassword(chosen, ...given) {
-    const proved = await proof(...given);
-    if (!proved.ok) return proved;
-    if (chosen.includes("common")) return refused("password_common", "Common.", { password: "Common." });
-    return ok(!factor.on);
   },
   async leave(...given) {
     const proved = await proof(...given);

@@ -4,7 +4,7 @@ import { type Me, Outdated, type User } from "../../model";
 import { Value } from "../../model/observable";
 import { outcome } from "../../model/outcome";
 import type { FakeChoices } from "./choices";
-import { factor, proof, recoveryCodes, removeFactor } from "./factor";
+import { changePassword, factor, proof, recoveryCodes, removeFactor } from "./factor";
 import { number, params, wait } from "./options";
 import type { FakeStore } from "./store";
 
@@ -97,11 +97,6 @@ let devices = [
   { id: "2", first_at: ago(30), last_at: ago(0.1), this: true, browser: "Firefox", system: "Linux" },
   { id: "1", first_at: ago(300), last_at: ago(80), this: false },
 ];
-/** Leaves this browser alone. */
-export function signOutElsewhere(): void {
-  devices = devices.filter((d) => d.this);
-}
-
 export function lateParts(
   me: Value<Me>,
   people: readonly User[],
@@ -178,6 +173,8 @@ export function lateParts(
           removeFactor();
           return { status: 200, header: () => null, body: "{}" };
         }
+        if (path === "me/password") changePassword((content as { readonly password: string }).password);
+        if (method === "DELETE" && path === "me/devices") devices = devices.filter((d) => d.this);
         const device = /^me\/devices\/(.+)$/.exec(path)?.[1];
         if (device !== undefined) devices = devices.filter((d) => d.id !== device);
         if (path.startsWith("me/devices"))
