@@ -8,7 +8,7 @@ import type { Seed } from "./seed";
 import { slowCpu, throttle } from "./throttle";
 
 const count = 50_000;
-/** Few matches, many, and a phrase: the texts have every third word of a sentence. */
+/** One match, many, and a phrase: the texts have every third word of a sentence. */
 const queries = ["49999: ", "river", "nobody so along"];
 
 test("searching 50,000 messages", async ({ user }) => {
