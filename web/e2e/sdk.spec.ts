@@ -63,7 +63,7 @@ test("the library adds an authenticator app, signs in with its codes, and remove
   expect([secret.codeLength, secret.codeIntervalSeconds, secret.hashingAlgorithm]).toEqual([6, 30, "SHA1"]);
   expect(Date.parse(secret.enrollmentCompletionDeadline)).toBeGreaterThan(Date.now());
   const app = new AuthenticatorApp(secret.secretKey);
-  const assertion = TotpMultiFactorGenerator.assertionForEnrollment(secret, await app.next());
+  const assertion = TotpMultiFactorGenerator.assertionForEnrollment(secret, app.next());
   await multiFactor(user).enroll(assertion, "My phone");
   expect(multiFactor(user).enrolledFactors.map(({ factorId }) => factorId)).toEqual(["totp"]);
   expect((await user.getIdTokenResult()).signInSecondFactor).not.toBeNull();
@@ -71,7 +71,7 @@ test("the library adds an authenticator app, signs in with its codes, and remove
   const second = auth();
   const wrong = await refusal(signIn(second, ann, "000000"));
   expect(wrong.code).toBe("auth/invalid-verification-code");
-  const code = await app.next();
+  const code = app.next();
   const again = await signIn(second, ann, code);
   expect((await again.getIdTokenResult()).signInSecondFactor).not.toBeNull();
   expect((await refusal(signIn(auth(), ann, code))).code).toBe("auth/invalid-verification-code"); // used
@@ -83,7 +83,7 @@ test("the library adds an authenticator app, signs in with its codes, and remove
   expect((await plain.getIdTokenResult()).signInSecondFactor).toBeNull();
 });
 
-test("the library is told that an address must be verified before an app can be added", async ({ auth }) => {
+test("the server refuses to add an app to an account whose address is not verified", async ({ auth }) => {
   const eve = newUser("Eve");
   await createUnverified(eve);
   const { user } = await signInWithEmailAndPassword(auth(), eve.email, eve.password);

@@ -144,7 +144,7 @@ test("signing in asks for a code after the password, and a recovery code takes i
   await page.getByRole("button", { name: words.backToCode }).press("Enter");
   await expect(code).toBeFocused();
   await page.getByRole("button", { name: en.auth.backToSignIn }).press("Enter");
-  // What was typed is still there.
+  // The form has kept the password.
   await expect(page.getByLabel(en.auth.password, { exact: true })).toHaveValue("right");
   await page.getByLabel(en.auth.password, { exact: true }).press("Enter");
   await expect(code).toBeFocused();

@@ -55,8 +55,8 @@ async function revoke(
   if (!confirmed.ok) return confirmed;
   const done = await outcome(() => parts.http.answer(call));
   if (!done.ok) return done;
-  // What was asked for is done, so later failures are not reported to the user: the token of this sign-in is valid for
-  // up to an hour, and then the user has to sign in.
+  // The call has done its work, so the user does not hear of later failures: the token of this sign-in is valid for up
+  // to an hour, and then the user has to sign in.
   for (let wait = REVOKED_MS; ; wait *= 2) {
     await revoked(parts.platform, wait);
     const again = await parts.confirm(next);

@@ -37,7 +37,7 @@ export interface Identity {
 export interface NewFactor {
   /** In base32. */
   readonly secret: string;
-  /** What the server needs to finish. */
+  /** Opaque text of the server, which it needs to finish. */
   readonly session: string;
 }
 

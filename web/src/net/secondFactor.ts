@@ -3,7 +3,7 @@ import type { FactorCalls } from "./identity";
 import type { IdentityToolkit, Problems, SignIn } from "./identityToolkit";
 import { confirmed } from "./passwordForms";
 
-/** What the calls need of the sign-in. */
+/** The sign-in of this browser. */
 interface Present {
   token(): Promise<string>;
   /** Replaces the sign-in by the one that `signInAgain` returns, and returns its token, as `reauthenticate` does. */
