@@ -1,8 +1,25 @@
+import type { Locator, Page } from "@playwright/test";
 import { factorText as words } from "../../src/text/secondFactor";
 import { findings } from "../support/accessible";
 import { en, expect, test } from "./test";
 
 const CODE = "123456";
+
+/** Types the password in the dialog that is open, which then asks for a code. Returns the field for it. */
+async function provePassword(page: Page): Promise<Locator> {
+  await page.keyboard.type("right");
+  await page.keyboard.press("Enter");
+  const code = page.getByLabel(words.code, { exact: true });
+  await expect(code).toBeFocused();
+  return code;
+}
+
+/** Types a code that is wrong. */
+async function refuseCode(page: Page, code: Locator): Promise<void> {
+  await page.keyboard.type("000000");
+  await page.keyboard.press("Enter");
+  await expect(code).toHaveAccessibleDescription(words.problems.code_wrong);
+}
 
 test("an authenticator app is set up by keyboard, with a QR code and a key, and gives recovery codes", async ({
   at,
@@ -67,29 +84,18 @@ test("new recovery codes and turning it off need the password and a code", async
   const page = await at("/settings", { latency: 0, factor: "on", codes: 0 });
   const section = page.getByRole("region", { name: words.title });
   await expect(section.getByText(words.codesNone)).toBeVisible();
-  /** Gives the password and a code in the dialog that is open. */
-  const prove = async (): Promise<void> => {
-    await page.keyboard.type("right");
-    await page.keyboard.press("Enter");
-    await expect(page.getByLabel(words.code, { exact: true })).toBeFocused();
-    await page.keyboard.type(CODE);
-    await page.keyboard.press("Enter");
-  };
   await section.getByRole("button", { name: words.codes }).press("Enter");
-  await prove();
+  await provePassword(page);
+  await page.keyboard.type(CODE);
+  await page.keyboard.press("Enter");
   await page.getByRole("dialog", { name: words.yours }).getByRole("button", { name: words.saved }).click();
   await expect(section.getByText(words.codesLeft(10))).toBeVisible();
 
   await section.getByRole("button", { name: words.turnOff }).press("Enter");
-  const dialog = page.getByRole("dialog", { name: words.turnOffTitle });
-  await page.keyboard.type("right");
-  await page.keyboard.press("Enter");
-  const code = dialog.getByLabel(words.code, { exact: true });
-  await expect(code).toBeFocused();
+  const code = await provePassword(page);
+  await expect(page.getByRole("dialog", { name: words.turnOffTitle })).toBeVisible();
   expect(await findings(page)).toEqual([]);
-  await page.keyboard.type("000000");
-  await page.keyboard.press("Enter");
-  await expect(code).toHaveAccessibleDescription(words.problems.code_wrong);
+  await refuseCode(page, code);
   await code.fill(CODE);
   await page.keyboard.press("Enter");
   await expect(page.getByText(words.turnedOff)).toBeVisible();
@@ -102,18 +108,14 @@ test("after all sign-ins were revoked, another code keeps this device signed in,
   const page = await at("/settings", { latency: 0, factor: "on" });
   const elsewhere = page.getByRole("button", { name: en.settings.elsewhere });
   await elsewhere.press("Enter");
-  await page.keyboard.type("right");
-  await page.keyboard.press("Enter");
-  await expect(page.getByLabel(words.code, { exact: true })).toBeFocused();
+  await provePassword(page);
   await page.keyboard.type(CODE);
   await page.keyboard.press("Enter");
   const next = page.getByRole("dialog", { name: words.nextTitle });
   const code = next.getByLabel(words.code, { exact: true });
   await expect(code).toBeFocused();
   expect(await findings(page)).toEqual([]);
-  await page.keyboard.type("000000");
-  await page.keyboard.press("Enter");
-  await expect(code).toHaveAccessibleDescription(words.problems.code_wrong);
+  await refuseCode(page, code);
   await code.fill(CODE);
   await page.keyboard.press("Enter");
   await expect(next).toHaveCount(0);
@@ -128,9 +130,7 @@ test("signing in asks for a code after the password, and a recovery code takes i
   await expect(code).toBeFocused();
   await expect(page.getByRole("heading", { name: words.stepTitle })).toBeVisible();
   expect(await findings(page)).toEqual([]);
-  await page.keyboard.type("000000");
-  await page.keyboard.press("Enter");
-  await expect(code).toHaveAccessibleDescription(words.problems.code_wrong);
+  await refuseCode(page, code);
 
   await page.getByRole("button", { name: words.lost }).press("Enter");
   const recovery = page.getByLabel(words.recoveryCode);
