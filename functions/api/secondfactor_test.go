@@ -9,6 +9,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/phoenixchat/phoenixchat/functions/accounts"
 	"github.com/phoenixchat/phoenixchat/functions/accounts/accountstest"
 	"github.com/phoenixchat/phoenixchat/functions/api"
 	"github.com/phoenixchat/phoenixchat/infra/authstub/authstubtest"
@@ -128,6 +129,35 @@ func TestRecoveryCodesEndOtherSignIns(t *testing.T) {
 	}
 	s.clock.advance(11 * time.Minute)
 	s.call("POST", "/me/recovery-codes", own, nil).refused(403, "sign_in_again")
+}
+
+// An enrollment is a sign-in in the second before which the sign-in system ends all others. Later sign-ins do not end
+// it, whether or not the client has made recovery codes.
+func TestTheSignInOfAnEnrollmentStays(t *testing.T) {
+	for _, codes := range []bool{true, false} {
+		s := newSystem(t)
+		before := s.knownToken("ada")
+		s.clock.advance(time.Minute)
+		s.enroll("ada")
+		own := s.token("ada", withFactor)
+		if codes {
+			s.newCodes(own)
+		}
+		s.call("GET", "/me", own, nil).must(200, nil)
+		s.clock.advance(time.Minute)
+		s.call("GET", "/me", s.token("ada", withFactor), nil).must(200, nil) // another device
+		s.call("GET", "/me", own, nil).must(200, nil)
+		s.call("GET", "/me", before, nil).refused(401, "token_ended")
+		// A later change ends both.
+		s.clock.advance(time.Minute)
+		password := "battery staple"
+		if err := s.accounts.Update(t.Context(), "ada", accounts.Change{Password: &password}); err != nil {
+			t.Fatal(err)
+		}
+		s.clock.advance(time.Second)
+		s.call("GET", "/me", s.token("ada", withFactor), nil).must(200, nil)
+		s.call("GET", "/me", own, nil).refused(401, "token_ended")
+	}
 }
 
 func TestRemoveSecondFactor(t *testing.T) {

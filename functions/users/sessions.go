@@ -113,7 +113,7 @@ func (s *Service) endEarlier(
 	ctx context.Context, u store.User, account accounts.Account, signIn chat.Micros,
 ) (_ store.User, err error) {
 	switch at := endedBefore(account, signIn); {
-	case at > u.ValidAfter:
+	case at > u.ValidAfter && !enrolled(u, account):
 		if u, err = s.deps.Store.EndSessions(ctx, u.UID, at); err == nil {
 			err = s.endSubscriptions(ctx, u)
 		}
@@ -121,6 +121,12 @@ func (s *Service) endEarlier(
 		err = s.pushGate(ctx, u) // an attempt that changed the store may have failed to send the gate
 	}
 	return u, err
+}
+
+// enrolled reports whether the sign-in system has last ended sign-ins when u enrolled a second factor, and this is
+// recorded. The enrollment is a sign-in of that second itself, which stays.
+func enrolled(u store.User, a accounts.Account) bool {
+	return a.SecondFactor && u.SecondFactor && u.ValidAfter == store.SignInTime(a.ValidAfter)
 }
 
 // endedBefore returns the time before which the sign-in system has ended the sign-ins of an account; 0: it has not

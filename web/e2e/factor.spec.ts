@@ -30,6 +30,8 @@ test("an authenticator app guards the account until it is turned off, or a recov
   await fillSignIn(phone.page, ann, { here: true });
   await enterCode(phone.page, app);
   await expectSignedIn(phone.page);
+  await page.reload();
+  await expect(section.getByText(words.codesLeft(10))).toBeVisible(); // it does not end the one that has set up the app
 
   // Somebody who has lost the app signs in with a code. It ends all sign-ins.
   await thief.page.getByRole("button", { name: words.lost }).click();
